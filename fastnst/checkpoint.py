@@ -1,0 +1,171 @@
+"""Checkpoints: what a file holds, how it is written, and how it is read without trust.
+
+A checkpoint is the dictionary that Lightning saves, with one entry of ours, ``fastnst``: plain data
+that describes the network and what made it. It never holds the backbone. Reading one can't run
+code: PyTorch's ``weights_only`` loader admits tensors and plain data alone, and everything is
+checked against the schema below before it is used.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastnst.errors import CheckpointError
+from fastnst.files import atomic_write, reason
+from fastnst.networks import NETWORKS, TransferNetwork, build_network
+
+KEY = "fastnst"
+FORMAT_VERSION = 1
+PREFIX = "network."
+# Limits for a network that a stranger's file asks for: far above any of ours.
+MAX_OPTION = 512
+
+# What ``fastnst`` must hold, with the type of each entry.
+SCHEMA: Mapping[str, type] = {
+    "format_version": int,
+    "network": dict,  # kind, options
+    "style": list,  # one entry a style image: name, sha256, width, height, weight
+    "loss": dict,  # every field of LossConfig
+    "backbone": dict,  # name, origin
+    "data": dict,  # photos, sha256 of their names and sizes, held_out
+    "training": dict,  # steps, images, seconds, and the options of the run
+    "losses": dict,  # on the held-out photos: total, content, style, total_variation
+    "versions": dict,
+}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read and checked: ``info`` is its ``fastnst`` entry."""
+
+    path: Path
+    info: dict[str, Any]
+    weights: dict[str, Tensor]
+    contents: dict[str, Any]
+
+    @property
+    def style_name(self) -> str:
+        """Names of the style images, joined by '+'."""
+        return "+".join(str(style["name"]) for style in self.info["style"])
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps behind the weights."""
+        return int(self.info["training"].get("steps", 0))
+
+    def network(self) -> TransferNetwork:
+        """The transfer network, rebuilt, in evaluation mode. Raises CheckpointError."""
+        described = self.info["network"]
+        network = build_network(described["kind"], described["options"])
+        try:
+            network.load_state_dict(self.weights)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"{self.path}: its weights don't fit the network it names "
+                f"({described['kind']} {described['options']})"
+            ) from error
+        return network.eval()
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint from anywhere, trusting nothing in it.
+
+    Raises CheckpointError with the path and the reason: no such file, not a checkpoint, cut short,
+    not made by fastnst, made by a newer fastnst, or holding what must not be there.
+    """
+    path = Path(path)
+    contents = load_plain(path)
+    if not isinstance(contents, dict) or not isinstance(contents.get(KEY), dict):
+        raise CheckpointError(f"{path}: a PyTorch file, but not a checkpoint of fastnst")
+    info = contents[KEY]
+    check_description(path, info)
+    weights = {
+        name.removeprefix(PREFIX): value
+        for name, value in (contents.get("state_dict") or {}).items()
+        if isinstance(name, str) and name.startswith(PREFIX)
+    }
+    for name, value in weights.items():
+        if not isinstance(value, Tensor) or not bool(torch.isfinite(value).all()):
+            raise CheckpointError(f"{path}: {name} holds numbers that are not finite")
+    return Checkpoint(path, info, weights, contents)
+
+
+def load_plain(path: Path, device: str = "cpu") -> Any:
+    """Tensors and plain data of a PyTorch file, with one-line errors; never runs its code."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint")
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except OSError as error:
+        raise CheckpointError(f"{path}: can't be read ({reason(error)})") from error
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: not a checkpoint, or one that asks to run code; nothing of it was run"
+        ) from error
+    # A damaged file shows itself as RuntimeError, EOFError, KeyError, UnicodeDecodeError, ...
+    except Exception as error:
+        raise CheckpointError(f"{path}: not a checkpoint, or cut short or damaged") from error
+
+
+def check_description(path: Path, info: Mapping[str, Any]) -> None:
+    """Raises CheckpointError unless ``info`` is a ``fastnst`` entry that this version reads."""
+    version = info.get("format_version")
+    if not isinstance(version, int) or version < 1:
+        raise CheckpointError(f"{path}: says no format version")
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: made by a newer fastnst (format {version}, this one reads "
+            f"{FORMAT_VERSION}); update fastnst"
+        )
+    for key, kind in SCHEMA.items():
+        if not isinstance(info.get(key), kind):
+            raise CheckpointError(
+                f"{path}: damaged description ({key} should be a {kind.__name__})"
+            )
+    described = info["network"]
+    if described.get("kind") not in NETWORKS:
+        raise CheckpointError(f"{path}: unknown network {described.get('kind')!r}")
+    options = described.get("options")
+    if not isinstance(options, dict) or set(options) - {"width", "blocks"}:
+        raise CheckpointError(f"{path}: unknown options of the network")
+    if not all(type(value) is int and 1 <= value <= MAX_OPTION for value in options.values()):
+        raise CheckpointError(f"{path}: options of the network out of range")
+    if not all(isinstance(style, dict) and "name" in style for style in info["style"]):
+        raise CheckpointError(f"{path}: damaged description (style)")
+
+
+def save_checkpoint(contents: Mapping[str, Any], path: Path) -> None:
+    """Write a checkpoint whole or not at all; an error is raised and the old file stays.
+
+    Raises CheckpointError with the path and the reason.
+    """
+    try:
+        with atomic_write(path) as file:
+            torch.save(dict(contents), file)
+    # PyTorch's writer turns a full disk into RuntimeError.
+    except (OSError, RuntimeError) as error:
+        why = reason(error) if isinstance(error, OSError) else str(error).splitlines()[0]
+        raise CheckpointError(f"{path}: can't be written ({why})") from error
+
+
+def plain(value: Any) -> Any:
+    """``value`` with paths, tuples and tensors of one number as strings, lists and numbers."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, Tensor):
+        return plain(value.item())
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

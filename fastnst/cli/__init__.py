@@ -1,0 +1,83 @@
+"""The command line: the one room that prints and exits.
+
+A command's module is imported when that command is called, so ``fastnst --help`` loads next to
+nothing and ``fastnst apply`` nothing of training.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from argparse import SUPPRESS, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+
+from fastnst import __version__
+from fastnst.cli.console import OneLineParser, say
+from fastnst.errors import (
+    EXIT_DONE,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    ConfigError,
+    FastnstError,
+    nearest,
+)
+
+# Each command's module has run(arguments) -> exit code.
+COMMANDS = {
+    "train": "a painting and a folder of photographs become a checkpoint",
+    "apply": "a checkpoint stylizes pictures",
+    "info": "what a checkpoint knows about itself",
+}
+
+DESCRIPTION = (
+    "A painting becomes a filter in minutes; the filter runs in milliseconds.\n\ncommands:\n"
+    + "\n".join(f"  {name:<8}{meaning}" for name, meaning in COMMANDS.items())
+    + "\n\nexamples:\n"
+    "  fastnst train --style wave.jpg --data photos/\n"
+    "  fastnst apply wave.ckpt holiday.jpg\n"
+    "  fastnst train --help"
+)
+
+EXIT_CODES = (
+    "exit codes: 0 done; 1 internal error, or training broke down; 2 usage, or nothing usable;\n"
+    "3 some inputs failed, the rest is written; 130 ended by Ctrl-C; 143 ended by SIGTERM"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run fastnst with ``arguments`` (default: the process's); returns the exit code."""
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(argv)
+    except FastnstError as error:
+        say(f"fastnst: error: {' '.join(str(error).split())}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        say("fastnst: interrupted")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Our reader has gone, as with "| head": no failure, and nothing left to flush to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_DONE
+
+
+def _dispatch(argv: list[str]) -> int:
+    parser = OneLineParser(
+        "fastnst",
+        description=DESCRIPTION,
+        epilog=EXIT_CODES,
+        formatter_class=RawDescriptionHelpFormatter,
+        usage="fastnst [-h] [--version] COMMAND ...",
+    )
+    parser.add_argument("--version", action="version", version=f"fastnst {__version__}")
+    parser.add_argument("command", nargs="?", help=SUPPRESS)
+    command = parser.parse_args(argv[:1]).command
+    if command is None:
+        parser.print_help(sys.stderr)
+        return EXIT_USAGE
+    if command not in COMMANDS:
+        raise ConfigError(f"no command '{command}': did you mean {nearest(command, COMMANDS)}?")
+    module = importlib.import_module(f"fastnst.cli.{command}")
+    code: int = module.run(argv[1:])
+    return code

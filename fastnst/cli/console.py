@@ -1,0 +1,67 @@
+"""How the commands talk: messages on stderr, one line each."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser
+from typing import NoReturn
+
+from fastnst.errors import ConfigError
+
+# Seconds between two progress lines where nobody looks at a terminal.
+PLAIN_INTERVAL = 10.0
+TERMINAL_INTERVAL = 0.2
+
+
+class OneLineParser(ArgumentParser):
+    """An argument parser whose errors are one line, raised rather than printed."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message} (see {self.prog} --help)")
+
+
+def say(text: str) -> None:
+    """A line on stderr."""
+    # File names may hold bytes that are no text; they are shown escaped rather than crash.
+    encoding = sys.stderr.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr, flush=True)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    if seconds != seconds or seconds == float("inf"):
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class StatusLine:
+    """One line that is rewritten in a terminal, and a plain line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self.terminal = sys.stderr.isatty()
+        self._last = float("-inf")
+        self._open = False
+
+    def due(self) -> bool:
+        """Whether it is time to show the line again."""
+        interval = TERMINAL_INTERVAL if self.terminal else PLAIN_INTERVAL
+        return time.monotonic() - self._last >= interval
+
+    def show(self, text: str) -> None:
+        """Show ``text`` as the line's new content."""
+        self._last = time.monotonic()
+        if self.terminal:
+            sys.stderr.write(f"\r\x1b[2K{text}")
+            sys.stderr.flush()
+            self._open = True
+        else:
+            say(text)
+
+    def end(self) -> None:
+        """Let the next message start on a line of its own."""
+        if self._open:
+            sys.stderr.write("\n")
+            self._open = False

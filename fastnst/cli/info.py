@@ -1,0 +1,64 @@
+"""``fastnst info``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fastnst.cli.console import OneLineParser, clock
+from fastnst.errors import EXIT_DONE
+
+
+def run(argv: Sequence[str]) -> int:
+    """Print what a checkpoint knows about itself."""
+    parser = OneLineParser("fastnst info", description="Print what a checkpoint knows.")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="checkpoint of fastnst train")
+    parser.add_argument("--json", action="store_true", help="everything, as one JSON object")
+    arguments = parser.parse_args(argv)
+    from fastnst.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(arguments.model)
+    network = checkpoint.network()
+    info = {
+        "file": str(arguments.model),
+        "bytes": arguments.model.stat().st_size,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        **checkpoint.info,
+    }
+    print(json.dumps(info, indent=2) if arguments.json else "\n".join(_lines(info)))
+    return EXIT_DONE
+
+
+def _lines(info: Mapping[str, Any]) -> list[str]:
+    training = info["training"]
+    styles = ", ".join(
+        f"{style['name']} ({style.get('width')} x {style.get('height')}, "
+        f"sha256 {str(style.get('sha256'))[:12]})"
+        for style in info["style"]
+    )
+    rows = {
+        "file": f"{info['file']} ({info['bytes'] / 1e6:.2f} MB)",
+        "style": styles,
+        "network": f"{info['network']['kind']} ({info['parameters']:,} parameters)",
+        "training": f"{training.get('steps')} steps, {training.get('images')} images, "
+        f"{clock(float(training.get('seconds', 0)))}, {training.get('precision')}",
+        "started from": training.get("started_from") or "fresh weights",
+        "loss": _pairs(info["loss"]),
+        "backbone": f"{info['backbone'].get('name')} ({info['backbone'].get('origin')})",
+        "data": f"{info['data'].get('photos')} photographs, "
+        f"sha256 {str(info['data'].get('sha256'))[:12]}",
+        "options": _pairs(training.get("options") or {}),
+        "held-out losses": _pairs(info["losses"]),
+        "made with": _pairs(info["versions"]),
+    }
+    return [f"{name:<16}{text}" for name, text in rows.items()]
+
+
+def _pairs(entries: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name} {'+'.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in entries.items()
+        if value is not None and value != []
+    )

@@ -1,0 +1,84 @@
+"""Command-line options from a configuration dataclass: flags over YAML over defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import jsonargparse
+
+from fastnst.errors import ConfigError, nearest
+
+Config = TypeVar("Config")
+
+
+class ConfigParser(jsonargparse.ArgumentParser):
+    """jsonargparse's parser, its errors raised as ConfigError."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise ConfigError(self._one_line(message)) from ex
+
+    def _one_line(self, message: str) -> str:
+        keys = [action.dest for action in self._actions if action.dest != "help"]
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        unknown_key = re.search(r"(?:option|[Kk]ey) ['\"]([\w.-]+)['\"](?:$| is not)", message)
+        if unknown_key is not None and unknown_key[1] not in keys:
+            key = unknown_key[1]
+            return f"unknown key '{key}' in the configuration: did you mean {nearest(key, keys)}?"
+        unknown_flag = re.match(r"[Uu]nrecognized arguments: (\S+)", message)
+        if unknown_flag is not None:
+            flag = unknown_flag[1].split("=")[0]
+            if flag.startswith("-"):
+                return f"unknown option {flag}: did you mean {nearest(flag, flags)}?"
+            return f"unexpected argument {flag} (see {self.prog} --help)"
+        invalid = re.match(r"Parser key \"(\w+)\":(.*)", message, re.DOTALL)
+        if invalid is not None and invalid[1] != "config":
+            return f"{invalid[1]}: {' '.join(invalid[2].split())}"
+        return f"{' '.join(message.split())} (see {self.prog} --help)"
+
+
+def add_options(parser: ConfigParser, config: type[Any]) -> None:
+    """One flag for each field of the dataclass, and --config and --print_config.
+
+    ``image_size`` becomes --image-size; in YAML the key stays ``image_size``.
+    """
+    parser.add_argument(
+        "--config",
+        action=jsonargparse.ActionConfigFile,
+        help="YAML file of options; flags override it",
+    )
+    hints = typing.get_type_hints(config)
+    for field in dataclasses.fields(config):
+        flag = "--" + field.name.replace("_", "-")
+        help = field.metadata["help"].replace("%", "%%")
+        kind = hints[field.name]
+        if kind is bool:
+            parser.add_argument(flag, action="store_true", help=help)
+        elif typing.get_origin(kind) is tuple:
+            element = typing.get_args(kind)[0]
+            metavar = "FILE" if element is Path else element.__name__.upper()
+            parser.add_argument(
+                flag, type=element, nargs="+", default=list(_default(field)), help=help,
+                metavar=metavar,
+            )  # fmt: skip
+        else:
+            parser.add_argument(flag, type=kind, default=field.default, help=help)
+
+
+def parse_options(prog: str, description: str, config: type[Config], argv: list[str]) -> Config:
+    """The dataclass filled from flags, YAML and defaults. Raises ConfigError."""
+    parser = ConfigParser(prog=prog, description=description)
+    add_options(parser, config)
+    parsed = parser.parse_args(argv)
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+        value = parsed[field.name]
+        values[field.name] = tuple(value) if isinstance(value, list) else value
+    return config(**values)
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default

@@ -1,0 +1,72 @@
+"""``fastnst train``."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fastnst.cli.console import StatusLine, clock, say
+from fastnst.cli.options import parse_options
+from fastnst.config import TrainConfig
+from fastnst.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TERMINATED
+
+if TYPE_CHECKING:
+    from fastnst.training.callbacks import Progress
+    from fastnst.training.run import TrainResult
+
+DESCRIPTION = (
+    "Train a transfer network for one style. The result is a checkpoint for 'fastnst apply'; "
+    "watch the run with 'tensorboard --logdir runs'."
+)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parse, train, and say how it went."""
+    config = parse_options("fastnst train", DESCRIPTION, TrainConfig, list(argv))
+    from fastnst.training.run import train
+
+    status = StatusLine()
+
+    def notify(text: str) -> None:
+        status.end()
+        say(text)
+
+    def on_progress(progress: Progress) -> None:
+        if status.due() or progress.fraction >= 1:
+            status.show(_progress_text(progress))
+
+    def on_download(done: int, total: int) -> None:
+        if status.due() or done == total:
+            status.show(f"fetching VGG weights, once: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+
+    try:
+        result = train(config, notify, on_progress, on_download)
+    finally:
+        status.end()
+    return _tell_end(result)
+
+
+def _progress_text(progress: Progress) -> str:
+    losses = progress.losses
+    parts = "  ".join(
+        f"{label} {losses[name]:.3f}"
+        for label, name in (("loss", "total"), ("content", "content"), ("style", "style"))
+        if name in losses
+    )
+    return (
+        f"{progress.fraction:4.0%}  step {progress.step}  {parts}  "
+        f"{progress.images_per_second:.1f} images/s  {clock(progress.seconds_left)} left"
+    )
+
+
+def _tell_end(result: TrainResult) -> int:
+    trained = f"{result.steps} steps in {clock(result.seconds)}"
+    if result.received is not None:
+        say(f"ended early after {trained}; go on with --resume {result.checkpoint}")
+        return EXIT_INTERRUPTED if result.received == signal.SIGINT else EXIT_TERMINATED
+    losses = "  ".join(f"{name} {value:.4f}" for name, value in result.losses.items())
+    say(f"{trained}; on photographs held out: {losses}")
+    say(f"logs: {result.run_folder} (tensorboard --logdir {result.run_folder.parent.parent})")
+    say(f"checkpoint: {result.checkpoint}")
+    return EXIT_DONE

@@ -1,0 +1,36 @@
+"""Which device computes, and in which arithmetic."""
+
+from __future__ import annotations
+
+import torch
+
+from fastnst.errors import ConfigError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device ``name``; "auto" takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises ConfigError for a name that PyTorch does not know or a device that isn't there.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    # What a missing driver raises differs by device: RuntimeError, AssertionError, ...
+    except Exception as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(f"device '{name}' can't be used here ({why})") from error
+    return device
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 itself; emulated, it is slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        has = torch.cpu.get_capabilities()
+        return any(bool(has.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return False

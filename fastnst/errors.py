@@ -1,0 +1,71 @@
+"""The errors that fastnst expects, each of which becomes one line for the user.
+
+    FastnstError                what the user can mend; ``exit_code`` is the process's
+    ├── ConfigError             an option, a key or a value that can't be used
+    ├── ImageReadError          a file that is no readable picture
+    ├── ImageWriteError         a picture that can't be written
+    ├── DataError               a photo collection that can't be trained on
+    ├── BackboneError           weights of the loss network that can't be had
+    ├── CheckpointError         a checkpoint that can't be read, trusted or written
+    └── TrainingError           a run that broke down (exit code 1)
+
+Anything else that escapes is a defect of fastnst and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+EXIT_DONE = 0
+EXIT_INTERNAL = 1
+EXIT_USAGE = 2
+EXIT_PARTIAL = 3
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+class FastnstError(Exception):
+    """An expected failure: its text names the thing, the reason and what to do."""
+
+    exit_code = EXIT_USAGE
+
+
+class ConfigError(FastnstError):
+    """An option, a configuration key or a value that can't be used."""
+
+
+class ImageReadError(FastnstError):
+    """A file that could not be read as a picture."""
+
+
+class ImageWriteError(FastnstError):
+    """A picture that could not be written."""
+
+
+class DataError(FastnstError):
+    """A photo collection that can't be trained on."""
+
+
+class BackboneError(FastnstError):
+    """Weights of the loss network that can't be had or don't fit."""
+
+
+class CheckpointError(FastnstError):
+    """A checkpoint that can't be read, trusted or written."""
+
+
+class TrainingError(FastnstError):
+    """A training run that broke down."""
+
+    exit_code = EXIT_INTERNAL
+
+
+def nearest(name: str, valid: Iterable[str], count: int = 3) -> str:
+    """The valid names closest to ``name``, as text for an error message.
+
+    Returns "a, b or c"; all valid names where none is close.
+    """
+    names = list(valid)
+    close = difflib.get_close_matches(name, names, n=count, cutoff=0.5) or names
+    return close[0] if len(close) == 1 else f"{', '.join(close[:-1])} or {close[-1]}"

@@ -1,0 +1,57 @@
+"""Files written whole or not at all, and their digests. Standard library only."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextlib.contextmanager
+def atomic_write(target: Path) -> Iterator[BinaryIO]:
+    """A binary file that takes ``target``'s place when the block ends without an error.
+
+    Written beside the target, so that no other file system is involved; flushed to the disk before
+    it is renamed. After an error the old file is untouched and the new one gone. Raises OSError.
+    """
+    target = Path(target)
+    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
+    # 0o666 less the umask, as any program's new file; tempfile's 0o600 would surprise.
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(temporary, flags, 0o666)
+    try:
+        with os.fdopen(descriptor, "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    # Makes the rename itself last through a power cut; Windows has no such call.
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def reason(error: OSError) -> str:
+    """Why an OSError happened, without its number and path."""
+    return error.strerror or str(error)

@@ -1,0 +1,1 @@
+"""What stylization is judged by: the frozen backbone and the perceptual loss."""

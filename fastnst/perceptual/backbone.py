@@ -1,0 +1,158 @@
+"""The frozen loss network: a VGG trunk whose layers are asked for by name.
+
+``convN_M`` is the output of a convolution before its ReLU, ``reluN_M`` after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fastnst.errors import BackboneError, ConfigError, nearest
+
+Features = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """Shape of a VGG trunk and the preprocessing its weights were trained with.
+
+    ``blocks`` counts the convolutions of each block (a 2x2 max pooling stands between
+    blocks). A picture in 0..1 becomes ``(picture * scale - mean) / std`` with its
+    channels in ``channel_order``.
+    """
+
+    blocks: tuple[int, ...]
+    channel_order: tuple[int, int, int]
+    scale: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def convolutions(self) -> list[str]:
+        """The convolutions' names in order: conv1_1, conv1_2, conv2_1, ..."""
+        return [
+            f"conv{block}_{i}"
+            for block, count in enumerate(self.blocks, 1)
+            for i in range(1, count + 1)
+        ]
+
+    def layers(self) -> list[str]:
+        """Every layer that can be asked for, from shallow to deep."""
+        return [
+            kind + name.removeprefix("conv")
+            for name in self.convolutions()
+            for kind in ("conv", "relu")
+        ]
+
+
+CHANNELS = (64, 128, 256, 512, 512)
+_IMAGENET = ((0, 1, 2), 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+# Caffe's: BGR in 0..255, mean subtracted, not divided (Simonyan and Zisserman's own weights).
+_CAFFE = ((2, 1, 0), 255.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
+
+TRUNKS: Mapping[str, Trunk] = {
+    "vgg19": Trunk((2, 2, 4, 4, 4), *_IMAGENET),
+    "vgg16": Trunk((2, 2, 3, 3, 3), *_IMAGENET),
+    "embedded": Trunk((2, 2, 3, 3, 2), *_CAFFE),
+}
+
+
+class Backbone(nn.Module):
+    """A frozen VGG trunk, ``name`` being a key of ``TRUNKS``.
+
+    ``weights`` maps ``conv1_1.weight`` (out, in, 3, 3), ``conv1_1.bias`` (out,), ... to tensors
+    of any float type; ``origin`` is a text that says where they come from (their SHA-256).
+    Raises BackboneError where a tensor is missing or has another shape.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, name: str, weights: Mapping[str, Tensor], origin: str = "") -> None:
+        super().__init__()
+        self.name = name
+        self.origin = origin
+        self.trunk = TRUNKS[name]
+        self.convolutions = nn.ModuleDict()
+        width = 3
+        for conv in self.trunk.convolutions():
+            channels = CHANNELS[int(conv[4]) - 1]
+            self.convolutions[conv] = _frozen_convolution(name, conv, width, channels, weights)
+            width = channels
+        shape = (1, 3, 1, 1)
+        self.register_buffer("mean", torch.tensor(self.trunk.mean).view(shape), persistent=False)
+        self.register_buffer("std", torch.tensor(self.trunk.std).view(shape), persistent=False)
+        self.requires_grad_(False)
+        self.eval()
+        # Channels-last convolutions are the faster ones on CPUs and on tensor cores alike.
+        self.to(memory_format=torch.channels_last)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type that its convolutions compute in."""
+        return next(self.convolutions.parameters()).dtype
+
+    def check_layers(self, layers: Iterable[str]) -> None:
+        """Raises ConfigError, with the nearest valid names, for a layer that isn't there."""
+        valid = self.trunk.layers()
+        for layer in layers:
+            if layer not in valid:
+                raise ConfigError(
+                    f"the backbone {self.name} has no layer '{layer}': "
+                    f"did you mean {nearest(layer, valid)}?"
+                )
+
+    def normalize(self, image: Tensor) -> Tensor:
+        """A picture (B, 3, H, W), RGB, 0..1, as the trunk's weights want it."""
+        ordered = image[:, list(self.trunk.channel_order)]
+        return (ordered * self.trunk.scale - self.mean) / self.std
+
+    def forward(self, image: Tensor, layers: Iterable[str]) -> Features:
+        """Features of a picture at the named layers.
+
+        image: (B, 3, H, W), RGB, sRGB, 0..1, at least 16 pixels a side for block 5.
+        Returns each layer's (B, C, H / 2^(block - 1), W / 2^(block - 1)). Evaluation stops at
+        the deepest layer asked for. Raises ConfigError for a name that isn't there.
+        """
+        wanted = set(layers)
+        self.check_layers(wanted)
+        dtype = self.dtype
+        x = self.normalize(image).to(dtype).contiguous(memory_format=torch.channels_last)
+        features: Features = {}
+        block = "1"
+        for conv in self.trunk.convolutions():
+            if wanted <= features.keys():
+                break
+            if conv[4] != block:
+                x, block = F.max_pool2d(x, 2), conv[4]
+            x = self.convolutions[conv](x)
+            if conv in wanted:
+                features[conv] = x
+            relu = "relu" + conv.removeprefix("conv")
+            # In place unless the value before the ReLU is kept: a quarter of the memory traffic.
+            x = F.relu(x, inplace=conv not in wanted)
+            if relu in wanted:
+                features[relu] = x
+        return features
+
+
+def _frozen_convolution(
+    name: str, conv: str, width: int, channels: int, weights: Mapping[str, Tensor]
+) -> nn.Conv2d:
+    module = nn.Conv2d(width, channels, 3, padding=1)
+    for part, parameter in (("weight", module.weight), ("bias", module.bias)):
+        assert parameter is not None
+        tensor = weights.get(f"{conv}.{part}")
+        if tensor is None or tensor.shape != parameter.shape:
+            found = "nothing" if tensor is None else f"shape {tuple(tensor.shape)}"
+            raise BackboneError(
+                f"the weights for {name} don't fit: {conv}.{part} should have shape "
+                f"{tuple(parameter.shape)}, found {found}"
+            )
+        with torch.no_grad():
+            parameter.copy_(tensor)
+    return module

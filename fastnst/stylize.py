@@ -1,0 +1,151 @@
+"""From picture to picture with a trained network: one at a time, or whole folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fastnst.checkpoint import load_checkpoint
+from fastnst.device import choose_device
+from fastnst.errors import ConfigError, ImageWriteError
+from fastnst.files import reason
+from fastnst.image import (
+    READ_SUFFIXES,
+    WRITE_FORMATS,
+    check_writable_format,
+    read_image,
+    write_image,
+)
+from fastnst.networks import TransferNetwork
+
+
+class Stylizer:
+    """A transfer network ready to use: call it with a picture, get the stylized picture.
+
+    >>> stylizer = Stylizer.load(Path("checkpoints/wave.ckpt"))
+    >>> stylized = stylizer(torch.rand(1, 3, 480, 640))
+    """
+
+    def __init__(self, network: TransferNetwork, device: str = "auto", name: str = "") -> None:
+        self.device = choose_device(device)
+        self.network = network.eval().to(self.device)
+        self.name = name
+
+    @classmethod
+    def load(cls, path: Path, device: str = "auto") -> Stylizer:
+        """The stylizer of a checkpoint. Raises CheckpointError or ConfigError."""
+        checkpoint = load_checkpoint(path)
+        return cls(checkpoint.network(), device, checkpoint.style_name)
+
+    @torch.inference_mode()
+    def __call__(self, image: Tensor) -> Tensor:
+        """Stylize pictures (B, 3, H, W), RGB, sRGB, 0..1; the result has the same shape.
+
+        Raises ValueError for another shape and for values that are no finite numbers in 0..1.
+        """
+        if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
+            raise ValueError(f"a picture has the shape (B, 3, H, W), not {tuple(image.shape)}")
+        # One bad number would spread over the whole picture through instance norm.
+        if not bool(((image >= 0) & (image <= 1)).all()):
+            raise ValueError("a picture's values are finite numbers in 0..1")
+        laid_out = image.to(self.device, torch.float32, memory_format=torch.channels_last)
+        stylized: Tensor = self.network(laid_out)
+        return stylized.to(image.device, image.dtype)
+
+    def stylize_file(self, source: Path, target: Path, max_size: int | None = None) -> None:
+        """Stylize a file into another. Raises ImageReadError or ImageWriteError."""
+        write_image(self(read_image(source, max_size)), target)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to stylize; ``named`` where the user named the file itself, not its folder."""
+
+    source: Path
+    target: Path
+    named: bool
+
+
+def plan_jobs(inputs: Sequence[Path], output: Path | None, style_name: str) -> list[Job]:
+    """Which file becomes which, before anything is written.
+
+    A folder stands for the pictures in it and below, whose tree ``output`` repeats. ``output`` is a
+    file for a single input file if it has a picture's suffix, else a folder; without one, results
+    lie beside their inputs as NAME-STYLE.SUFFIX. Missing inputs are left for the reader to report.
+    Raises ConfigError where two inputs would become one file or an input would be replaced, and
+    ImageWriteError for a suffix that can't be written or a folder that can't be made.
+    """
+    single = len(inputs) == 1 and not inputs[0].is_dir()
+    if single and output is not None and output.suffix and not output.is_dir():
+        check_writable_format(output)
+        jobs = [Job(inputs[0], output, True)]
+    else:
+        if output is not None and output.is_file():
+            raise ConfigError(f"{output}: is a file, but several pictures need a folder")
+        jobs = [
+            Job(source, _target(source, relative, output, style_name), named)
+            for source, relative, named in _sources(inputs)
+        ]
+    _refuse_collisions(jobs)
+    _make_folders({job.target.parent for job in jobs})
+    return jobs
+
+
+def _sources(inputs: Sequence[Path]) -> Iterator[tuple[Path, Path, bool]]:
+    """Each picture, its path below the input it belongs to, and whether it was named itself."""
+    for path in inputs:
+        if not path.is_dir():
+            yield path, Path(path.name), True
+            continue
+        found = sorted(pictures_below(path))
+        if not found:
+            raise ConfigError(f"{path}: no pictures in this folder or below it")
+        for file in found:
+            yield file, file.relative_to(path), False
+
+
+def pictures_below(folder: Path) -> Iterator[Path]:
+    """Files with a picture's suffix in a folder and below it, hidden ones left out."""
+    # followlinks stays off: a link to a folder above would never end.
+    for base, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in READ_SUFFIXES:
+                yield Path(base) / name
+
+
+def _target(source: Path, relative: Path, output: Path | None, style_name: str) -> Path:
+    suffix = source.suffix if source.suffix.lower() in WRITE_FORMATS else ".png"
+    if output is None:
+        return source.with_name(f"{source.stem}-{style_name}{suffix}")
+    return output / relative.with_suffix(suffix)
+
+
+def _refuse_collisions(jobs: Sequence[Job]) -> None:
+    sources = {job.source.resolve(): job.source for job in jobs}
+    taken: dict[Path, Path] = {}
+    for job in jobs:
+        target = job.target.resolve()
+        if target in sources:
+            raise ConfigError(f"{job.target}: the output would replace an input; choose another")
+        if target in taken:
+            raise ConfigError(
+                f"{taken[target]} and {job.source} would both become {job.target}; "
+                "stylize them in two runs"
+            )
+        taken[target] = job.source
+
+
+def _make_folders(folders: set[Path]) -> None:
+    for folder in sorted(folders):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ImageWriteError(f"{folder}: can't be made ({reason(error)})") from error
+        if not os.access(folder, os.W_OK):
+            raise ImageWriteError(f"{folder}: can't be written to")

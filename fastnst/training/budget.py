@@ -1,0 +1,63 @@
+"""How long a run lasts, in steps or in minutes, and the learning rate along it."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from fastnst.config import TrainConfig
+
+DEFAULT_MINUTES = 10.0
+# Adam's moments know nothing at first; full steps then would throw the network far off.
+WARMUP_STEPS = 30
+
+
+class Budget:
+    """How much of a run is behind it.
+
+    Exactly one of ``steps`` and ``seconds`` is set. ``spent`` is the seconds of an earlier part of
+    the run that this one resumes.
+    """
+
+    def __init__(self, steps: int | None, seconds: float | None, spent: float = 0.0) -> None:
+        self.steps = steps
+        self.seconds = seconds
+        self._spent = spent
+        self._started: float | None = None
+
+    @classmethod
+    def of(cls, config: TrainConfig, spent: float = 0.0) -> Budget:
+        """The budget that a configuration asks for, 10 minutes where it asks for none."""
+        if config.steps is not None:
+            return cls(config.steps, None, spent)
+        return cls(None, 60 * (config.minutes or DEFAULT_MINUTES), spent)
+
+    def start(self) -> None:
+        """Start the clock; called at the first step, since setting up is no training."""
+        self._started = time.monotonic()
+
+    def elapsed(self) -> float:
+        """Seconds of training so far, those of the earlier parts included."""
+        running = 0.0 if self._started is None else time.monotonic() - self._started
+        return self._spent + running
+
+    def progress(self, step: int) -> float:
+        """Share of the run behind it, 0..1, after ``step`` steps."""
+        if self.steps is not None:
+            return min(1.0, step / self.steps)
+        assert self.seconds is not None
+        return min(1.0, self.elapsed() / self.seconds)
+
+    def remaining(self, step: int, rate: float) -> float:
+        """Seconds to go at ``rate`` steps per second (which a budget in minutes ignores)."""
+        if self.steps is not None:
+            return (self.steps - step) / rate if rate > 0 else math.inf
+        assert self.seconds is not None
+        return max(0.0, self.seconds - self.elapsed())
+
+
+def learning_rate(config: TrainConfig, progress: float, step: int) -> float:
+    """The rate for the step after ``step`` steps: a linear warm-up, then cosine or constant."""
+    warmup = min(1.0, (step + 1) / WARMUP_STEPS)
+    fade = 0.5 * (1 + math.cos(math.pi * progress)) if config.schedule == "cosine" else 1.0
+    return config.learning_rate * warmup * fade

@@ -1,0 +1,252 @@
+"""What happens beside the steps of a run: progress, panel, saves, bad files, signals."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from fastnst.errors import DataError
+from fastnst.training.data import MAX_BAD_SHARE, Batch
+from fastnst.training.module import StyleTraining
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands: ``fraction`` is 0..1, ``seconds_left`` an estimate."""
+
+    step: int
+    fraction: float
+    images_per_second: float
+    seconds_left: float
+    losses: Mapping[str, float]
+
+
+class ProgressReport(pl.Callback):
+    """Hands the run's standing to ``report`` after each step; logs throughput and waiting time."""
+
+    def __init__(self, report: Callable[[Progress], None]) -> None:
+        self.report = report
+        self._ended = 0.0
+        self._waited = 0.0
+        self._rate = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._ended = time.monotonic()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._waited = time.monotonic() - self._ended
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        assert isinstance(pl_module, StyleTraining)
+        now = time.monotonic()
+        seconds, self._ended = max(now - self._ended, 1e-9), now
+        # A running mean over about 20 steps: steady enough to read, quick enough to be true.
+        self._rate += (1 / seconds - self._rate) * (0.05 if self._rate else 1.0)
+        images_per_second = self._rate * len(batch.images)
+        pl_module.log("speed/images_per_second", images_per_second)
+        pl_module.log("speed/data_wait_seconds", self._waited)
+        step = trainer.global_step
+        logged = trainer.callback_metrics
+        self.report(
+            Progress(
+                step=step,
+                fraction=pl_module.budget.progress(step),
+                images_per_second=images_per_second,
+                seconds_left=pl_module.budget.remaining(step, self._rate),
+                losses={
+                    name: float(logged[f"loss/{name}"])
+                    for name in ("total", "content", "style", "total_variation")
+                    if f"loss/{name}" in logged
+                },
+            )
+        )
+
+
+class HeldOutPanel(pl.Callback):
+    """Watches photographs that are never trained on, at steps 0, 10, 20, 50, 100, 200, 500, ...
+
+    Logs the panel content | stylized | style as a picture and the mean losses as ``held_out/...``.
+    images: (N, 3, S, S), 0..1; style: (1, 3, S, S), 0..1.
+    """
+
+    def __init__(self, images: Tensor, style: Tensor) -> None:
+        self.images = images
+        self.style = style
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._log(trainer, pl_module)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if is_panel_step(trainer.global_step):
+            self._log(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not is_panel_step(trainer.global_step):
+            self._log(trainer, pl_module)
+
+    def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, StyleTraining)
+        losses, stylized = self.evaluate(pl_module)
+        pl_module.description["losses"] = losses
+        if not isinstance(trainer.logger, TensorBoardLogger):
+            return
+        writer = trainer.logger.experiment
+        rows = [
+            image for pair in zip(self.images, stylized, strict=True)
+            for image in (*pair, self.style[0])
+        ]  # fmt: skip
+        writer.add_image("panel", make_grid(rows, nrow=3), trainer.global_step)
+        for name, value in losses.items():
+            writer.add_scalar(f"held_out/{name}", value, trainer.global_step)
+        writer.flush()
+
+    @torch.no_grad()
+    def evaluate(self, pl_module: StyleTraining) -> tuple[dict[str, float], Tensor]:
+        """Mean losses over the held-out photographs, and their stylized images (N, 3, S, S)."""
+        network = pl_module.network
+        was_training = network.training
+        network.eval()
+        stylized, sums = [], dict.fromkeys(("total", "content", "style", "total_variation"), 0.0)
+        for image in torch.split(self.images.to(pl_module.device), 1):
+            image = image.contiguous(memory_format=torch.channels_last)
+            stylized.append(network(image))
+            features = pl_module.perceptual_loss.content_features(image)
+            parts = pl_module.perceptual_loss(stylized[-1], features)
+            for name, part in {"total": parts.total, **parts.named()}.items():
+                sums[name] += float(part) / len(self.images)
+        network.train(was_training)
+        losses = {name: round(value, 6) for name, value in sums.items()}
+        return losses, torch.cat(stylized).cpu()
+
+
+def is_panel_step(step: int) -> bool:
+    """Whether the panel is drawn after ``step`` steps: 1, 2 or 5 times a power of ten from 10."""
+    if step < 10:
+        return False
+    power = 10 ** int(math.log10(step) + 1e-9)
+    return step in (power, 2 * power, 5 * power)
+
+
+class PeriodicSave(pl.Callback):
+    """Saves ``path`` every ``minutes``, so that a killed run loses no more than that."""
+
+    def __init__(self, path: Path, minutes: float) -> None:
+        self.path = path
+        self.seconds = minutes * 60
+        self._saved = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._saved = time.monotonic()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if time.monotonic() - self._saved >= self.seconds:
+            trainer.save_checkpoint(self.path)
+            self._saved = time.monotonic()
+
+
+class BadFiles(pl.Callback):
+    """Lists skipped photographs in ``path``; DataError once they are more than a tenth of all."""
+
+    def __init__(self, path: Path, photos: int) -> None:
+        self.path = path
+        self.photos = photos
+        self.seen: dict[str, None] = {}
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        fresh = [line for line in batch.bad if line not in self.seen]
+        if not fresh:
+            return
+        self.seen.update(dict.fromkeys(fresh))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text("\n".join(self.seen) + "\n", encoding="utf-8", errors="replace")
+        if len(self.seen) > MAX_BAD_SHARE * self.photos:
+            raise DataError(
+                f"{len(self.seen)} of {self.photos} photographs can't be read, more than "
+                f"{MAX_BAD_SHARE:.0%}; they are listed in {self.path}; first: {fresh[0]}"
+            )
+
+
+class Interruption(pl.Callback):
+    """Turns SIGINT and SIGTERM into an orderly end after the step; a second one ends at once.
+
+    ``received`` is the signal's number, None if there was none. Without effect outside the main
+    thread, where Python takes no signals.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Set here, after Lightning's own handlers, one of which would swallow SIGTERM.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._receive)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            self._restore()
+            raise KeyboardInterrupt
+        self.received = number
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if self.received is not None:
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._restore()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        while self._previous:
+            number, handler = self._previous.popitem()
+            signal.signal(number, handler)

@@ -1,0 +1,104 @@
+"""The LightningModule: one photograph batch in, one step of the transfer network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from fastnst.checkpoint import KEY
+from fastnst.config import TrainConfig
+from fastnst.errors import TrainingError
+from fastnst.networks import TransferNetwork
+from fastnst.perceptual.losses import LossParts, PerceptualLoss
+from fastnst.training.budget import Budget, learning_rate
+from fastnst.training.data import Batch
+
+
+class StyleTraining(pl.LightningModule):
+    """Trains ``network`` against the frozen ``perceptual_loss``.
+
+    Only the network is a submodule, so that it alone is saved and optimized; ``description`` is the
+    checkpoint's ``fastnst`` entry, kept up to date by ``on_save_checkpoint``.
+    """
+
+    def __init__(
+        self,
+        network: TransferNetwork,
+        perceptual_loss: PerceptualLoss,
+        config: TrainConfig,
+        budget: Budget,
+        description: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.config = config
+        self.budget = budget
+        self.description = description
+        # In a tuple, out of PyTorch's sight: the backbone belongs in no checkpoint.
+        self._frozen = (perceptual_loss,)
+
+    @property
+    def perceptual_loss(self) -> PerceptualLoss:
+        """The frozen loss."""
+        return self._frozen[0]
+
+    def on_fit_start(self) -> None:
+        self.perceptual_loss.to(self.device)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate)
+
+    def on_train_start(self) -> None:
+        self.budget.start()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        rate = learning_rate(self.config, self.budget.progress(self.global_step), self.global_step)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+        self.log("learning_rate", rate)
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        return Batch(batch.images.to(device, non_blocking=True), batch.bad)
+
+    def losses(self, content: Tensor) -> LossParts:
+        """Loss of the stylized ``content`` (B, 3, H, W), RGB, 0..1."""
+        content = content.contiguous(memory_format=torch.channels_last)
+        features = self.perceptual_loss.content_features(content)
+        parts: LossParts = self.perceptual_loss(self.network(content), features)
+        return parts
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        parts = self.losses(batch.images.float() / 255)
+        self._check_finite(parts)
+        self._log_parts(parts)
+        return parts.total
+
+    def _check_finite(self, parts: LossParts) -> None:
+        if bool(torch.isfinite(parts.total)):
+            return
+        broken = [name for name, part in parts.named().items() if not bool(torch.isfinite(part))]
+        raise TrainingError(
+            f"step {self.global_step + 1}: the {' and '.join(broken or ['total'])} loss is not a "
+            "finite number; the last checkpoint is kept; try a lower --learning-rate"
+        )
+
+    def _log_parts(self, parts: LossParts) -> None:
+        self.log("loss/total", parts.total.detach())
+        for name, part in parts.named().items():
+            self.log(f"loss/{name}", part.detach())
+        for layer, term in parts.style_layers.items():
+            self.log(f"style_layers/{layer}", term.detach())
+        for name, share in parts.shares().items():
+            self.log(f"shares/{name}", share)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        training = self.description["training"]
+        training["steps"] = self.global_step
+        training["images"] = self.global_step * self.config.batch_size
+        training["seconds"] = round(self.budget.elapsed(), 1)
+        checkpoint[KEY] = self.description

@@ -1,0 +1,284 @@
+"""One training run, from a configuration to a checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
+
+from fastnst.checkpoint import Checkpoint, load_checkpoint
+from fastnst.config import TrainConfig
+from fastnst.device import choose_device, has_bfloat16
+from fastnst.errors import CheckpointError, ConfigError, FastnstError
+from fastnst.files import reason
+from fastnst.image import read_picture, resize_short_side, to_tensor
+from fastnst.networks import TransferNetwork, build_network
+from fastnst.perceptual.losses import PerceptualLoss
+from fastnst.perceptual.weights import Progress as DownloadProgress
+from fastnst.perceptual.weights import load_backbone
+from fastnst.training.budget import Budget
+from fastnst.training.callbacks import (
+    BadFiles,
+    HeldOutPanel,
+    Interruption,
+    PeriodicSave,
+    Progress,
+    ProgressReport,
+)
+from fastnst.training.data import (
+    PhotoDataset,
+    center_crop,
+    find_photos,
+    held_out_images,
+    hold_out,
+    photo_loader,
+)
+from fastnst.training.describe import describe_run, describe_style, refuse_other_settings
+from fastnst.training.module import StyleTraining
+from fastnst.training.saving import AtomicCheckpointIO
+
+# Side of the held-out crops: a size at which pictures are looked at, whatever the training crops.
+PANEL_SIZE = 256
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a run ended: the checkpoint it wrote, its run folder, the held-out losses, its steps
+    and seconds, and the signal that ended it early, if one did.
+    """
+
+    checkpoint: Path
+    run_folder: Path
+    losses: dict[str, float]
+    steps: int
+    seconds: float
+    received: int | None
+
+
+@dataclass(frozen=True)
+class Styles:
+    """Style images as (1, 3, H, W) tensors, with what the checkpoint says of them."""
+
+    images: list[Tensor]
+    described: list[dict[str, Any]]
+    thumbnail: Tensor
+
+
+def train(
+    config: TrainConfig,
+    notify: Callable[[str], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_download: DownloadProgress | None = None,
+) -> TrainResult:
+    """Train a transfer network as ``config`` says and write its checkpoint.
+
+    ``notify`` gets single lines worth telling, ``on_progress`` the standing after each step. A run
+    ended by SIGINT or SIGTERM leaves its checkpoint in the run folder, not at ``output``.
+    Raises a FastnstError for anything that the user can mend.
+    """
+    check_output(config)
+    photos = find_photos(config.data)
+    styles = read_styles(config)
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    earlier = load_checkpoint(config.resume) if config.resume else None
+    network = start_network(config, earlier)
+    backbone = load_backbone(config.backbone, config.backbone_weights, on_download, notify)
+    loss = PerceptualLoss(backbone, styles.images, config, config.style_weights)
+    if precision == "bfloat16":
+        backbone.convolutions.to(torch.bfloat16)
+    for_training, held_out = hold_out(photos)
+    description = describe_run(
+        config, network, backbone, styles.described, photos,
+        len(photos) - len(for_training), precision,
+    )  # fmt: skip
+    if earlier is not None:
+        refuse_other_settings(earlier, description)
+        description["training"]["started_from"] = earlier.info["training"].get("started_from")
+    spent = float(earlier.info["training"].get("seconds", 0)) if earlier else 0.0
+    budget = Budget.of(config, spent)
+    if earlier is not None and budget.progress(earlier.step) >= 1:
+        raise ConfigError(
+            f"{config.resume}: has its {earlier.step} steps ({spent / 60:.1f} min) behind it "
+            "already; give more --steps or --minutes to go on"
+        )
+    module = StyleTraining(network, loss, config, budget, description)
+    loader = photo_loader(
+        PhotoDataset(for_training, config.image_size, config.seed),
+        config.batch_size,
+        earlier.step if earlier else 0,
+        config.workers,
+    )
+    panel = HeldOutPanel(held_out_images(held_out, PANEL_SIZE), styles.thumbnail)
+    return _fit(config, module, loader, panel, len(for_training), device, precision, on_progress)
+
+
+def _fit(
+    config: TrainConfig,
+    module: StyleTraining,
+    loader: Any,
+    panel: HeldOutPanel,
+    photos: int,
+    device: torch.device,
+    precision: str,
+    on_progress: Callable[[Progress], None] | None,
+) -> TrainResult:
+    logger = _logger(config)
+    run_folder = Path(logger.log_dir)
+    last = run_folder / "last.ckpt"
+    interruption = Interruption()
+    callbacks: list[pl.Callback] = [
+        BadFiles(run_folder / "bad_files.txt", photos),
+        ProgressReport(on_progress or (lambda _: None)),
+        panel,
+        PeriodicSave(last, config.save_every),
+        interruption,
+    ]
+    with _quiet_lightning():
+        trainer = pl.Trainer(
+            **_accelerator(device),
+            precision="bf16-mixed" if precision == "bfloat16" else "32-true",
+            max_steps=config.steps if config.steps is not None else -1,
+            max_epochs=-1,
+            logger=logger,
+            callbacks=callbacks,
+            plugins=[AtomicCheckpointIO()],
+            log_every_n_steps=config.log_every,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        _log_configuration(logger, module.description)
+        trainer.fit(module, loader, ckpt_path=config.resume, weights_only=True)
+        finished = interruption.received is None
+        target = config.output_path if finished else last
+        trainer.save_checkpoint(target)
+    if finished:
+        last.unlink(missing_ok=True)
+    training, losses = module.description["training"], module.description["losses"]
+    logger.log_hyperparams(
+        _flat(module.description), {f"held_out/{key}": losses[key] for key in losses}
+    )
+    logger.finalize("success" if finished else "aborted")
+    return TrainResult(
+        target, run_folder, losses, training["steps"], training["seconds"], interruption.received
+    )
+
+
+def check_output(config: TrainConfig) -> None:
+    """Raises ConfigError, before anything is computed, where the result could not be written."""
+    target = config.output_path
+    if target.is_dir():
+        raise ConfigError(f"{target}: is a folder; --output names the checkpoint file")
+    if target.exists() and not config.overwrite:
+        raise ConfigError(f"{target}: exists already; --overwrite replaces it")
+    for folder in (target.parent, config.log_dir):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{folder}: can't be made ({reason(error)})") from error
+        if not os.access(folder, os.W_OK):
+            raise ConfigError(f"{folder}: can't be written to")
+
+
+def read_styles(config: TrainConfig) -> Styles:
+    """The style images, their short sides scaled to ``style_size``. Raises ImageReadError."""
+    pictures = [resize_short_side(read_picture(path), config.style_size) for path in config.style]
+    weights = config.style_weights or (1.0,) * len(pictures)
+    described = [
+        describe_style(path, picture, weight)
+        for path, picture, weight in zip(config.style, pictures, weights, strict=True)
+    ]
+    thumbnail = center_crop(pictures[0], PANEL_SIZE).unsqueeze(0).float() / 255
+    return Styles([to_tensor(picture) for picture in pictures], described, thumbnail)
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """float32 or bfloat16; "auto" takes bfloat16 where the hardware has it."""
+    if name != "auto":
+        return name
+    return "bfloat16" if has_bfloat16(device) else "float32"
+
+
+def start_network(config: TrainConfig, earlier: Checkpoint | None) -> TransferNetwork:
+    """The network to train: the resumed one's shape, ``init``'s weights, or fresh from ``seed``."""
+    if earlier is not None:
+        return _of_kind(earlier, config.network).train()
+    if config.init is not None:
+        return _of_kind(load_checkpoint(config.init), config.network).train()
+    # The caller's random numbers stay as they were.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return build_network(config.network).train()
+
+
+def _of_kind(checkpoint: Checkpoint, kind: str) -> TransferNetwork:
+    network = checkpoint.network()
+    if network.kind != kind:
+        raise CheckpointError(
+            f"{checkpoint.path}: its network is '{network.kind}'; add --network {network.kind}"
+        )
+    return network
+
+
+def _accelerator(device: torch.device) -> dict[str, Any]:
+    if device.type == "cuda":
+        return {"accelerator": "gpu", "devices": [device.index or 0]}
+    return {"accelerator": device.type, "devices": 1}
+
+
+def _logger(config: TrainConfig) -> TensorBoardLogger:
+    return TensorBoardLogger(save_dir=config.log_dir, name=config.run_name, default_hp_metric=False)
+
+
+def _log_configuration(logger: TensorBoardLogger, description: dict[str, Any]) -> None:
+    rows = [f"| {name} | {value} |" for name, value in _flat(description).items()]
+    logger.experiment.add_text("configuration", "\n".join(["| option | value |", "|-|-|", *rows]))
+
+
+def _flat(description: dict[str, Any]) -> dict[str, Any]:
+    """The description's loss, training options and style as one level of plain values."""
+    training = description["training"]
+    flat = {
+        **description["loss"],
+        **training["options"],
+        "network": description["network"]["kind"],
+        "backbone": description["backbone"]["name"],
+        "photos": description["data"]["photos"],
+        "precision": training["precision"],
+        "style": "+".join(style["name"] for style in description["style"]),
+    }
+    simple = (str, int, float, bool)
+    return {
+        name: value if isinstance(value, simple) else str(value) for name, value in flat.items()
+    }
+
+
+@contextlib.contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's hints about its own options from users who never see those options."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            warnings.filterwarnings("ignore", module="lightning_fabric")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+__all__: Sequence[str] = ["FastnstError", "TrainResult", "train"]

@@ -1,0 +1,31 @@
+"""Checkpoints on disk: Lightning's content, our way of writing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
+
+from fastnst.checkpoint import load_plain, save_checkpoint
+
+
+class AtomicCheckpointIO(CheckpointIO):
+    """Writes beside the target and renames, raises every error, loads nothing but plain data.
+
+    Lightning 2.6's own stages in $TMPDIR and keeps silent where it may not write.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        save_checkpoint(checkpoint, Path(path))
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        contents: dict[str, Any] = load_plain(Path(path))
+        return contents
+
+    def remove_checkpoint(self, path: Any) -> None:
+        Path(path).unlink(missing_ok=True)

@@ -1,0 +1,73 @@
+"""Small pictures, made anew, and the real embedded backbone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fastnst.perceptual.backbone import Backbone
+from fastnst.perceptual.weights import load_backbone
+
+CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _offline(tmp_path_factory: pytest.TempPathFactory):
+    """No test may leave the machine or touch the user's cache."""
+    os.environ["FASTNST_OFFLINE"] = "1"
+    os.environ["FASTNST_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    del os.environ["FASTNST_OFFLINE"], os.environ["FASTNST_CACHE"]
+
+
+@pytest.fixture(scope="session")
+def backbone() -> Backbone:
+    return load_backbone("embedded")
+
+
+def make_picture(width: int, height: int, seed: int = 0) -> Image.Image:
+    """A smooth colourful picture with some edges."""
+    rng = np.random.default_rng(seed)
+    small = rng.integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    picture = Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
+    picture.paste((200, 30, 60), (0, 0, width // 3, height // 3))
+    return picture
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of 16 small photographs, some in a folder below."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for i in range(16):
+        place = folder if i % 2 else folder / "more"
+        make_picture(60 + i, 50 + 2 * i, i).save(place / f"photo{i:02}.jpg")
+    return folder
+
+
+@pytest.fixture
+def style(tmp_path: Path) -> Path:
+    path = tmp_path / "paint.png"
+    make_picture(80, 64, 99).save(path)
+    return path
+
+
+@pytest.fixture
+def tiny_args(photos: Path, style: Path, tmp_path: Path) -> list[str]:
+    """Arguments of a training run of a second."""
+    return [
+        "train", "--style", str(style), "--data", str(photos), "--backbone", "embedded",
+        "--image-size", "32", "--style-size", "48", "--batch-size", "2",
+        "--log-dir", str(tmp_path / "runs"), "--device", "cpu", "--precision", "float32",
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def image() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(3)
+    return torch.rand(2, 3, 40, 48, generator=generator)

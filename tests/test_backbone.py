@@ -1,0 +1,88 @@
+"""The backbone against torchvision's VGG, and its layer names."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torchvision
+
+from fastnst.errors import BackboneError, ConfigError
+from fastnst.perceptual.backbone import TRUNKS, Backbone
+from fastnst.perceptual.weights import EMBEDDED, _convolutions, load_backbone
+
+
+@pytest.fixture(scope="module", params=["vgg16", "vgg19"])
+def pair(request):
+    """torchvision's network with random weights, and our backbone with the same."""
+    torch.manual_seed(0)
+    theirs = getattr(torchvision.models, request.param)(weights=None).eval()
+    weights = _convolutions(theirs.state_dict(), EMBEDDED)
+    return theirs.features, Backbone(request.param, weights)
+
+
+def test_every_layer_agrees_with_torchvision(pair):
+    theirs, ours = pair
+    picture = torch.rand(1, 3, 32, 48)
+    x = torchvision.transforms.functional.normalize(
+        picture, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    )
+    features = ours(picture, ours.trunk.layers())
+    names = iter(ours.trunk.layers())
+    with torch.no_grad():
+        for module in theirs:
+            # Not in place, or the features kept from before would change.
+            x = torch.relu(x) if isinstance(module, torch.nn.ReLU) else module(x)
+            if not isinstance(module, torch.nn.MaxPool2d):
+                torch.testing.assert_close(features[next(names)], x, rtol=1e-4, atol=1e-5)
+    assert next(names, None) is None
+
+
+def test_evaluation_stops_at_the_deepest_layer(backbone, monkeypatch):
+    called = []
+    for name, module in backbone.convolutions.items():
+        module.register_forward_hook(lambda *_, name=name: called.append(name))
+    features = backbone(torch.rand(1, 3, 32, 32), ["conv2_1", "relu1_2"])
+    for module in backbone.convolutions.values():
+        module._forward_hooks.clear()
+    assert set(features) == {"conv2_1", "relu1_2"}
+    assert called == ["conv1_1", "conv1_2", "conv2_1"]
+
+
+def test_a_convolution_that_is_kept_has_not_lost_its_negatives(backbone):
+    features = backbone(torch.rand(1, 3, 32, 32), ["conv1_1", "relu1_1"])
+    assert float(features["conv1_1"].min()) < 0
+    torch.testing.assert_close(features["relu1_1"], features["conv1_1"].relu())
+
+
+def test_an_unknown_layer_is_answered_with_the_nearest(backbone):
+    with pytest.raises(ConfigError, match=r"no layer 'relu3_4': did you mean relu3_3"):
+        backbone(torch.rand(1, 3, 32, 32), ["relu3_4"])
+
+
+def test_the_callers_picture_is_not_changed(backbone):
+    picture = torch.rand(1, 3, 32, 32)
+    before = picture.clone()
+    backbone(picture, ["relu2_2"])
+    assert torch.equal(picture, before)
+
+
+def test_the_embedded_trunk_tells_pictures_apart(backbone):
+    """Trained, not random, weights: first filters are smooth, and responses sparse."""
+    kernel = backbone.convolutions["conv1_1"].weight
+    shuffled = kernel.flatten(2)[:, :, torch.randperm(9)].view_as(kernel)
+    rough = [float(k.diff(dim=-1).square().mean() / k.square().mean()) for k in (kernel, shuffled)]
+    assert rough[0] < 0.8 * rough[1]
+    assert EMBEDDED.stat().st_size < 25_000_000
+    assert load_backbone("embedded").origin.startswith("sha256:7d43b46a")
+
+
+def test_weights_that_do_not_fit_are_refused():
+    with pytest.raises(BackboneError, match=r"conv1_1.weight should have shape .*found nothing"):
+        Backbone("vgg16", {})
+
+
+def test_trunks_have_the_layers_of_the_literature():
+    assert TRUNKS["vgg19"].layers()[-1] == "relu5_4"
+    assert TRUNKS["vgg16"].layers()[-1] == "relu5_3"
+    assert TRUNKS["embedded"].layers()[-1] == "relu5_2"
+    assert len(TRUNKS["vgg19"].convolutions()) == 16

@@ -1,0 +1,188 @@
+"""The losses against closed forms, invariants and an independent float64 reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from fastnst.config import LossConfig
+from fastnst.errors import ConfigError
+from fastnst.perceptual.losses import (
+    PerceptualLoss,
+    content_loss,
+    gram_matrix,
+    style_loss,
+    style_targets,
+    total_variation_loss,
+)
+
+
+def random_features(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(
+    ("normalization", "expected"), [("none", 35.0), ("positions", 1.0), ("elements", 0.25)]
+)
+def test_gram_of_ones_counts_positions(normalization, expected):
+    gram = gram_matrix(torch.ones(2, 4, 5, 7), normalization)
+    assert gram.shape == (2, 4, 4)
+    torch.testing.assert_close(gram, torch.full((2, 4, 4), expected))
+
+
+def test_gram_agrees_with_einsum_in_float64():
+    features = random_features(3, 6, 9, 5)
+    expected = torch.einsum("bchw,bdhw->bcd", features.double(), features.double()) / 45
+    torch.testing.assert_close(gram_matrix(features).double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_gram_ignores_where_things_are():
+    features = random_features(1, 4, 6, 6)
+    shuffled = features.flatten(2)[:, :, torch.randperm(36)].view_as(features)
+    torch.testing.assert_close(gram_matrix(features), gram_matrix(shuffled))
+
+
+def test_gram_of_bfloat16_features_is_as_exact_as_its_input():
+    features = random_features(1, 64, 40, 40).relu().bfloat16()
+    reference = torch.einsum("bchw,bdhw->bcd", features.double(), features.double()) / 1600
+    with torch.autocast("cpu", torch.bfloat16):
+        gram = gram_matrix(features)
+    assert gram.dtype == torch.float32
+    assert float((gram.double() - reference).norm() / reference.norm()) < 1e-6
+    # What the widening is for: a product in bfloat16 loses three digits.
+    maps = features.flatten(2)
+    rounded = (maps @ maps.transpose(1, 2)).double() / 1600
+    assert float((rounded - reference).norm() / reference.norm()) > 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_gram_does_not_overflow_before_its_result_does(dtype):
+    largest = 6e4 if dtype == torch.float16 else 1e18
+    gram = gram_matrix(torch.full((1, 2, 64, 64), largest, dtype=dtype))
+    assert bool(torch.isfinite(gram).all())
+
+
+def test_relative_content_loss_is_0_for_itself_and_1_for_nothing():
+    features = random_features(2, 3, 4, 5)
+    assert float(content_loss(features, features)) == 0
+    assert float(content_loss(torch.zeros_like(features), features)) == pytest.approx(1)
+
+
+def test_relative_content_loss_of_a_batch_is_the_mean_of_its_images():
+    features, target = random_features(3, 2, 4, 4), random_features(3, 2, 4, 4, seed=1)
+    target[1] *= 100
+    singles = [content_loss(features[i : i + 1], target[i : i + 1]) for i in range(3)]
+    expected = float(torch.stack(singles).mean())
+    assert float(content_loss(features, target)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_relative_losses_do_not_change_with_the_scale_of_the_features():
+    features, target = random_features(1, 4, 5, 5), random_features(1, 4, 5, 5, seed=1)
+    for factor in (1e-3, 300.0):
+        one = content_loss(features, target)
+        other = content_loss(features * factor, target * factor)
+        assert float(other) == pytest.approx(float(one), rel=1e-5)
+        one = style_loss(gram_matrix(features), gram_matrix(target)[0])
+        other = style_loss(gram_matrix(features * factor), gram_matrix(target * factor)[0])
+        assert float(other) == pytest.approx(float(one), rel=1e-5)
+
+
+def test_total_variation_of_a_constant_is_0_and_of_a_checkerboard_2():
+    assert float(total_variation_loss(torch.full((1, 3, 6, 9), 0.4))) == 0
+    rows, columns = torch.meshgrid(torch.arange(6), torch.arange(9), indexing="ij")
+    board = ((rows + columns) % 2).float().expand(1, 3, 6, 9)
+    assert float(total_variation_loss(board)) == pytest.approx(2)
+    assert float(total_variation_loss(torch.rand(1, 3, 1, 1))) == 0
+
+
+def reference_features(backbone, image: np.ndarray, layers: list[str]) -> dict[str, np.ndarray]:
+    """The embedded trunk in NumPy, float64, written from VGG's definition."""
+    x = image[:, ::-1] * 255 - np.array([103.939, 116.779, 123.68]).reshape(1, 3, 1, 1)
+    found, block = {}, "1"
+    for name in backbone.trunk.convolutions():
+        if name[4] != block:
+            block = name[4]
+            x = x[:, :, : x.shape[2] // 2 * 2, : x.shape[3] // 2 * 2]
+            x = x.reshape(*x.shape[:2], x.shape[2] // 2, 2, x.shape[3] // 2, 2).max(axis=(3, 5))
+        conv = backbone.convolutions[name]
+        weight, bias = conv.weight.double().numpy(), conv.bias.double().numpy()
+        padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
+        x = np.einsum("bchwij,ocij->bohw", windows, weight, optimize=True)
+        x = np.maximum(x + bias.reshape(1, -1, 1, 1), 0)
+        found["relu" + name[4:]] = x
+        if all(layer in found for layer in layers):
+            break
+    return {layer: found[layer] for layer in layers}
+
+
+@pytest.mark.parametrize("form", ["relative", "johnson"])
+def test_perceptual_loss_agrees_with_numpy_in_float64(backbone, image, form):
+    config = LossConfig(
+        loss=form, style_layers=("relu1_2", "relu2_2", "relu3_1"), style_weight=3.0, tv_weight=0.5
+    )
+    style = torch.rand(1, 3, 33, 41, generator=torch.Generator().manual_seed(5))
+    content = image.flip(0)
+    loss = PerceptualLoss(backbone, [style], config)
+    parts = loss(image, loss.content_features(content))
+
+    layers = list(config.style_layers)
+    ours, theirs, styles = (
+        reference_features(backbone, x.double().numpy(), layers) for x in (image, content, style)
+    )
+
+    def gram(features: np.ndarray) -> np.ndarray:
+        b, c, h, w = features.shape
+        flat = features.reshape(b, c, h * w)
+        return flat @ flat.transpose(0, 2, 1) / (h * w if form == "relative" else c * h * w)
+
+    difference, target = ours["relu2_2"] - theirs["relu2_2"], theirs["relu2_2"]
+    terms = [(gram(ours[layer]), gram(styles[layer])) for layer in layers]
+    if form == "relative":
+        content_term = np.mean(
+            (difference**2).mean(axis=(1, 2, 3)) / (target**2).mean(axis=(1, 2, 3))
+        )
+        style_term = np.mean(
+            [((g - t) ** 2).sum(axis=(1, 2)).mean() / (t**2).sum() for g, t in terms]
+        )
+    else:
+        content_term = (difference**2).mean()
+        style_term = sum(((g - t) ** 2).mean() for g, t in terms)
+    pixels = image.double().numpy()
+    tv = np.abs(np.diff(pixels, axis=2)).mean() + np.abs(np.diff(pixels, axis=3)).mean()
+    assert float(parts.content) == pytest.approx(content_term, rel=1e-4)
+    assert float(parts.style) == pytest.approx(style_term, rel=1e-4)
+    assert float(parts.total_variation) == pytest.approx(tv, rel=1e-5)
+    total = content_term + 3 * style_term + 0.5 * tv
+    assert float(parts.total) == pytest.approx(total, rel=1e-4)
+    assert float(sum(parts.shares().values())) == pytest.approx(1, rel=1e-5)
+
+
+def test_the_style_image_itself_has_no_style_loss(backbone):
+    style = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(1))
+    loss = PerceptualLoss(backbone, [style], LossConfig())
+    parts = loss(style, loss.content_features(style))
+    assert float(parts.style) < 1e-10
+    assert float(parts.content) == 0
+
+
+def test_several_styles_are_pooled_by_weight(backbone):
+    images = [torch.rand(1, 3, 32, 32 + 8 * i) for i in range(2)]
+    layers = ("relu1_2", "relu2_1")
+    singles = [style_targets(backbone, [image], layers) for image in images]
+    pooled = style_targets(backbone, images, layers, weights=(3, 1))
+    for layer in layers:
+        expected = 0.75 * singles[0][layer] + 0.25 * singles[1][layer]
+        torch.testing.assert_close(pooled[layer], expected)
+    with pytest.raises(ConfigError, match="1 style weights for 2"):
+        style_targets(backbone, images, layers, weights=(1,))
+
+
+def test_gradients_reach_the_picture_and_never_the_backbone(backbone, image):
+    loss = PerceptualLoss(backbone, [image[:1]], LossConfig())
+    picture = image.clone().requires_grad_()
+    loss(picture, loss.content_features(image)).total.backward()
+    assert picture.grad is not None
+    assert float(picture.grad.abs().sum()) > 0
+    assert all(parameter.grad is None for parameter in backbone.parameters())

@@ -1,0 +1,66 @@
+"""The transfer networks: any size in, the same size out, and no frame or grid."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fastnst.networks import NETWORKS, build_network, pad_to_multiple
+
+SIZES = [(1, 1), (1, 2), (2, 1), (3, 5), (4, 4), (7, 64), (15, 16), (17, 33), (97, 131), (1, 300)]
+
+
+@pytest.fixture(scope="module", params=sorted(NETWORKS))
+def network(request):
+    torch.manual_seed(0)
+    return build_network(request.param).eval()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_output_size_equals_input_size(network, size):
+    with torch.no_grad():
+        stylized = network(torch.rand(1, 3, *size))
+    assert stylized.shape == (1, 3, *size)
+    assert bool(torch.isfinite(stylized).all())
+
+
+def test_every_residue_of_the_multiple_keeps_its_size(network):
+    with torch.no_grad():
+        for height in range(20, 28):
+            for width in range(20, 28):
+                assert network(torch.rand(1, 3, height, width)).shape[-2:] == (height, width)
+
+
+def test_pictures_of_a_batch_do_not_mix(network):
+    pictures = torch.rand(3, 3, 32, 40)
+    with torch.no_grad():
+        together = network(pictures)
+        alone = torch.cat([network(picture) for picture in pictures.split(1)])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
+
+
+def test_parameters_are_those_of_the_literature_and_small():
+    count = {kind: sum(p.numel() for p in build_network(kind).parameters()) for kind in NETWORKS}
+    assert count["johnson"] == 1_679_235
+    assert count["fast"] < 300_000
+
+
+def test_a_constant_picture_stays_without_frame_and_grid(network):
+    """Zero padding would darken the border; a transposed convolution would leave a grid."""
+    with torch.no_grad():
+        stylized = network(torch.full((1, 3, 64, 64), 0.5))
+    # Untrained sub-pixel phases differ from each other, so pixels are compared within a phase.
+    for y in range(2):
+        for x in range(2):
+            phase = stylized[0, :, y::2, x::2]
+            assert float((phase - phase[:, 16:17, 16:17]).abs().max()) < 1e-4
+
+
+def test_padding_mirrors_and_never_invents():
+    picture = torch.arange(12.0).view(1, 1, 3, 4).expand(1, 3, 3, 4)
+    padded = pad_to_multiple(picture, 4, 16)
+    assert padded.shape == (1, 3, 16, 16)
+    assert torch.equal(padded[..., :3, :4], picture)
+    assert torch.equal(padded[..., 3, :4], picture[..., 1, :])
+    assert set(padded.flatten().tolist()) == set(range(12))
+    assert pad_to_multiple(torch.rand(1, 3, 20, 24), 4, 16).shape == (1, 3, 20, 24)
