@@ -83,11 +83,11 @@ class TrainConfig(LossConfig):
         None, "minutes to train for, the schedule fitting itself to them (default: 10)"
     )
     image_size: int = option(
-        144,
+        128,
         "side of the square training crops in pixels; small ones give more steps in the same time",
     )
     style_size: int = option(
-        256, "short side of the style image in pixels: larger means larger strokes"
+        384, "short side of the style image in pixels: larger means larger strokes"
     )
     batch_size: int = option(
         1, "photographs a step; instance norm does not mix them, so one is enough"
@@ -101,6 +101,16 @@ class TrainConfig(LossConfig):
     )
     backbone_weights: Path | None = option(
         None, "file of the backbone's weights: torchvision's .pth, or a safetensors file"
+    )
+    style_ramp: float = option(
+        0.5,
+        "share of the run, 0..1, over which the style weight rises from 2 % to its full value; "
+        "under the full weight from the start a network learns texture first and the picture last",
+    )
+    gradient_clip: float = option(
+        1.0,
+        "largest norm of a step's gradient, 0 for none: one photograph of unusual contrast would "
+        "otherwise outweigh hundreds, the style loss being quartic in it",
     )
     learning_rate: float = option(4e-3, "Adam's learning rate at its highest")
     schedule: Literal["cosine", "constant"] = option(
@@ -147,6 +157,8 @@ class TrainConfig(LossConfig):
         require("workers", self.workers, minimum=0, maximum=64)
         require("seed", self.seed, minimum=0, maximum=2**32 - 1)
         require("learning_rate", self.learning_rate, minimum=1e-9, maximum=10)
+        require("style_ramp", self.style_ramp, minimum=0, maximum=1)
+        require("gradient_clip", self.gradient_clip, minimum=0)
         require("save_every", self.save_every, minimum=0)
 
     @property

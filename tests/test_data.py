@@ -13,8 +13,8 @@ from fastnst.errors import DataError
 from fastnst.training.data import (
     EndlessBatches,
     PhotoDataset,
-    fingerprint,
     find_photos,
+    fingerprint,
     held_out_images,
     hold_out,
     photo_loader,

@@ -24,7 +24,7 @@ class ConfigParser(jsonargparse.ArgumentParser):
     def _one_line(self, message: str) -> str:
         keys = [action.dest for action in self._actions if action.dest != "help"]
         flags = [flag for action in self._actions for flag in action.option_strings]
-        unknown_key = re.search(r"(?:option|[Kk]ey) ['\"]([\w.-]+)['\"](?:$| is not)", message)
+        unknown_key = re.search(r"(?:[Oo]ption|[Kk]ey) ['\"]([\w.-]+)['\"](?:$| is not)", message)
         if unknown_key is not None and unknown_key[1] not in keys:
             key = unknown_key[1]
             return f"unknown key '{key}' in the configuration: did you mean {nearest(key, keys)}?"

@@ -175,8 +175,13 @@ class PerceptualLoss(nn.Module):
             features: Features = self.backbone(content, self.config.content_layers)
             return features
 
-    def forward(self, stylized: Tensor, content_features: Features) -> LossParts:
-        """Loss of stylized images (B, 3, H, W), RGB, 0..1, against their content's features."""
+    def forward(
+        self, stylized: Tensor, content_features: Features, style_share: float = 1.0
+    ) -> LossParts:
+        """Loss of stylized images (B, 3, H, W), RGB, 0..1, against their content's features.
+
+        ``style_share`` multiplies the style weight: training lets it rise to 1.
+        """
         config = self.config
         features = self.backbone(stylized, (*config.content_layers, *config.style_layers))
         content = torch.stack(
@@ -199,5 +204,6 @@ class PerceptualLoss(nn.Module):
             "style": style.mean() if self.relative else style.sum(),
             "total_variation": total_variation_loss(stylized.float()),
         }
-        total = torch.stack([parts[name] * self.weights[name] for name in parts]).sum()
-        return LossParts(total, **parts, style_layers=style_layers, weights=self.weights)
+        weights = {**self.weights, "style": self.weights["style"] * style_share}
+        total = torch.stack([parts[name] * weights[name] for name in parts]).sum()
+        return LossParts(total, **parts, style_layers=style_layers, weights=weights)

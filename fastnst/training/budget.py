@@ -10,6 +10,8 @@ from fastnst.config import TrainConfig
 DEFAULT_MINUTES = 10.0
 # Adam's moments know nothing at first; full steps then would throw the network far off.
 WARMUP_STEPS = 30
+# The style weight's first share: the network sees the style from the start, but the picture counts.
+RAMP_START = 0.02
 
 
 class Budget:
@@ -61,3 +63,10 @@ def learning_rate(config: TrainConfig, progress: float, step: int) -> float:
     warmup = min(1.0, (step + 1) / WARMUP_STEPS)
     fade = 0.5 * (1 + math.cos(math.pi * progress)) if config.schedule == "cosine" else 1.0
     return config.learning_rate * warmup * fade
+
+
+def style_share(config: TrainConfig, progress: float) -> float:
+    """Factor of the style weight: from ``RAMP_START`` to 1, geometrically, over the ramp."""
+    if progress >= config.style_ramp:
+        return 1.0
+    return float(RAMP_START ** (1 - progress / config.style_ramp))

@@ -81,7 +81,7 @@ def describe_run(
         "losses": {},
         "versions": {
             "fastnst": fastnst.__version__,
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             "pytorch_lightning": version("pytorch-lightning"),
             "python": platform.python_version(),
         },

@@ -13,7 +13,7 @@ from fastnst.config import TrainConfig
 from fastnst.errors import TrainingError
 from fastnst.networks import TransferNetwork
 from fastnst.perceptual.losses import LossParts, PerceptualLoss
-from fastnst.training.budget import Budget, learning_rate
+from fastnst.training.budget import Budget, learning_rate, style_share
 from fastnst.training.data import Batch
 
 
@@ -66,10 +66,11 @@ class StyleTraining(pl.LightningModule):
         return Batch(batch.images.to(device, non_blocking=True), batch.bad)
 
     def losses(self, content: Tensor) -> LossParts:
-        """Loss of the stylized ``content`` (B, 3, H, W), RGB, 0..1."""
+        """Loss, at the style's present share, of the stylized ``content`` (B, 3, H, W), 0..1."""
         content = content.contiguous(memory_format=torch.channels_last)
         features = self.perceptual_loss.content_features(content)
-        parts: LossParts = self.perceptual_loss(self.network(content), features)
+        share = style_share(self.config, self.budget.progress(self.global_step))
+        parts: LossParts = self.perceptual_loss(self.network(content), features, share)
         return parts
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -77,6 +78,10 @@ class StyleTraining(pl.LightningModule):
         self._check_finite(parts)
         self._log_parts(parts)
         return parts.total
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        if self.budget.progress(self.global_step) >= 1:
+            self.trainer.should_stop = True
 
     def _check_finite(self, parts: LossParts) -> None:
         if bool(torch.isfinite(parts.total)):

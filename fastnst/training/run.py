@@ -47,7 +47,8 @@ from fastnst.training.describe import describe_run, describe_style, refuse_other
 from fastnst.training.module import StyleTraining
 from fastnst.training.saving import AtomicCheckpointIO
 
-# Side of the held-out crops: a size at which pictures are looked at, whatever the training crops.
+# Side of the held-out crops at most: a size at which pictures are looked at. Twice the training
+# crops' side where that is less, so that tiny runs stay quick.
 PANEL_SIZE = 256
 
 
@@ -119,7 +120,7 @@ def train(
         earlier.step if earlier else 0,
         config.workers,
     )
-    panel = HeldOutPanel(held_out_images(held_out, PANEL_SIZE), styles.thumbnail)
+    panel = HeldOutPanel(held_out_images(held_out, panel_size(config)), styles.thumbnail)
     return _fit(config, module, loader, panel, len(for_training), device, precision, on_progress)
 
 
@@ -153,6 +154,7 @@ def _fit(
             logger=logger,
             callbacks=callbacks,
             plugins=[AtomicCheckpointIO()],
+            gradient_clip_val=config.gradient_clip or None,
             log_every_n_steps=config.log_every,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -199,8 +201,13 @@ def read_styles(config: TrainConfig) -> Styles:
         describe_style(path, picture, weight)
         for path, picture, weight in zip(config.style, pictures, weights, strict=True)
     ]
-    thumbnail = center_crop(pictures[0], PANEL_SIZE).unsqueeze(0).float() / 255
+    thumbnail = center_crop(pictures[0], panel_size(config)).unsqueeze(0).float() / 255
     return Styles([to_tensor(picture) for picture in pictures], described, thumbnail)
+
+
+def panel_size(config: TrainConfig) -> int:
+    """Side of the held-out crops."""
+    return min(PANEL_SIZE, 2 * config.image_size)
 
 
 def choose_precision(name: str, device: torch.device) -> str:

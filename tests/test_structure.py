@@ -1,0 +1,138 @@
+"""The house: floors without circles, light doors, every config usable."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import fastnst
+
+ROOT = Path(fastnst.__file__).parent
+# A module imports only from floors below its own, or from its own room.
+FLOORS = {
+    "errors": 0, "config": 0, "files": 0,
+    "networks": 1, "image": 1, "device": 1,
+    "checkpoint": 2, "perceptual": 2,
+    "stylize": 3,
+    "training": 4,
+    "cli": 5, "__main__": 6,
+}  # fmt: skip
+# errors < files and config < perceptual's losses: order within the lowest floor.
+GROUND_ORDER = ["errors", "config", "files"]
+
+
+def room(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def imports() -> list[tuple[str, str]]:
+    """(importing module, imported module) for all imports within the package, lazy ones too."""
+    found = []
+    for path in sorted(ROOT.rglob("*.py")):
+        name = ".".join(["fastnst", *path.relative_to(ROOT).with_suffix("").parts])
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fastnst"):
+                found.append((name, str(node.module)))
+            elif isinstance(node, ast.Import):
+                found += [(name, a.name) for a in node.names if a.name.startswith("fastnst")]
+    return found
+
+
+def test_every_room_has_a_floor_and_imports_only_from_below():
+    seen = imports()
+    assert len(seen) > 40
+    for importer, imported in seen:
+        above, below = room(importer), room(imported)
+        if above in ("", "__init__") or below == "" or above == below:
+            continue
+        if FLOORS[above] == 0 == FLOORS[below]:
+            assert GROUND_ORDER.index(below) < GROUND_ORDER.index(above), (importer, imported)
+        else:
+            assert FLOORS[below] < FLOORS[above], (importer, imported)
+
+
+def test_modules_of_a_room_make_no_circle():
+    edges: dict[str, set[str]] = {}
+    for importer, imported in imports():
+        if importer != imported and room(importer) == room(imported):
+            edges.setdefault(importer, set()).add(imported)
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, (*path, module)
+        for following in edges.get(module, ()):
+            visit(following, (*path, module))
+
+    for module in edges:
+        visit(module, ())
+
+
+def modules_after(*arguments: str) -> tuple[set[str], float]:
+    """Modules that a child process has loaded after ``fastnst ARGUMENTS``, and its seconds."""
+    program = (
+        "import sys\nfrom fastnst.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "print('\\n'.join(sys.modules), file=sys.stderr)"
+    )
+    started = time.perf_counter()
+    child = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
+    )
+    return set(child.stderr.splitlines()), time.perf_counter() - started
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["apply", "--help"], ["nonsense"]]
+)
+def test_help_and_usage_errors_load_nothing_heavy(arguments):
+    modules, _ = modules_after(*arguments)
+    heavy = {"torch", "numpy", "PIL", "pytorch_lightning", "torchvision", "tensorboard", "yaml"}
+    assert not heavy & modules
+
+
+def test_training_help_does_without_torch():
+    modules, _ = modules_after("train", "--help")
+    assert not {"torch", "pytorch_lightning", "torchvision"} & modules
+
+
+def test_apply_loads_neither_lightning_nor_torchvision_nor_tensorboard(tmp_path):
+    from test_checkpoint import contents
+
+    from fastnst.checkpoint import save_checkpoint
+    from fastnst.demo import __path__ as demo
+
+    model, output = tmp_path / "m.ckpt", tmp_path / "out.png"
+    save_checkpoint(contents(), model)
+    picture = Path(next(iter(demo))) / "cat.jpg"
+    modules, _ = modules_after("apply", str(model), str(picture), "--output", str(output))
+    assert output.exists()
+    assert "torch" in modules
+    heavy = {"pytorch_lightning", "lightning_fabric", "torchvision", "tensorboard", "jsonargparse"}
+    assert not heavy & modules
+
+
+@pytest.mark.parametrize("path", sorted((ROOT.parent / "configs").rglob("*.yaml")), ids=str)
+def test_every_shipped_config_is_accepted(path, tmp_path):
+    from fastnst.cli.options import parse_options
+    from fastnst.config import TrainConfig
+
+    arguments = ["--config", str(path), "--style", "a.jpg", "--data", "photos"]
+    config = parse_options("fastnst train", "", TrainConfig, arguments)
+    if path.name == "johnson.yaml":
+        assert (config.loss, config.backbone, config.network) == ("johnson", "vgg16", "johnson")
+        assert (config.steps, config.batch_size, config.image_size) == (40000, 4, 256)
+    else:
+        assert config == TrainConfig(style=config.style, data="photos", minutes=10)
+
+
+def test_importing_the_package_has_no_side_effects(tmp_path):
+    program = "import os, sys, fastnst; print(os.listdir('.'), 'torch' in sys.modules)"
+    child = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert child.stdout.strip() == "[] False"

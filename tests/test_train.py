@@ -1,0 +1,297 @@
+"""Training runs, for real, on tiny pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from fastnst.checkpoint import load_checkpoint
+from fastnst.cli import main
+from fastnst.config import TrainConfig
+from fastnst.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_TERMINATED, EXIT_USAGE
+from fastnst.training.budget import WARMUP_STEPS, Budget, learning_rate
+from fastnst.training.callbacks import is_panel_step
+from fastnst.training.module import StyleTraining
+
+
+def train(arguments: list[str], *more: str) -> int:
+    return main([*arguments, *more])
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(path).weights
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    ours, theirs = weights(one), weights(other)
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        assert torch.equal(value, theirs[name]), name
+
+
+def test_training_lowers_the_loss_and_says_so(tiny_args, tmp_path, capsys):
+    output = tmp_path / "out.ckpt"
+    assert train(tiny_args, "--steps", "60", "--output", str(output)) == EXIT_DONE
+    told = capsys.readouterr().err
+    assert "images/s" in told
+    assert "left" in told
+    [folder] = (tmp_path / "runs" / "paint").iterdir()
+    events = EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
+    tags = events.Tags()
+    expected = {
+        "loss/total", "loss/content", "loss/style", "loss/total_variation",
+        "style_layers/relu1_2", "style_layers/relu4_3",
+        "shares/content", "shares/style", "shares/total_variation",
+        "learning_rate", "speed/images_per_second", "speed/data_wait_seconds",
+        "held_out/total", "held_out/style",
+    }  # fmt: skip
+    assert expected <= set(tags["scalars"])
+    assert [event.step for event in events.Images("panel")] == [0, 10, 20, 50, 60]
+    assert any("configuration" in tag for tag in tags["tensors"])
+    held_out = [event.value for event in events.Scalars("held_out/total")]
+    assert held_out[-1] < 0.9 * held_out[0]
+    info = load_checkpoint(output).info
+    assert info["losses"]["total"] == pytest.approx(held_out[-1], rel=1e-4)
+    assert info["training"]["steps"] == 60
+    assert info["training"]["images"] == 120
+    assert info["data"]["photos"] == 16
+    assert not (folder / "last.ckpt").exists()
+
+
+def test_a_checkpoint_holds_the_network_and_no_backbone_and_no_path(tiny_args, tmp_path):
+    output = tmp_path / "out.ckpt"
+    train(tiny_args, "--steps", "2", "--output", str(output))
+    assert output.stat().st_size < 4_000_000
+    checkpoint = load_checkpoint(output)
+    assert all(name.startswith("network.") for name in checkpoint.contents["state_dict"])
+    assert str(tmp_path) not in json.dumps(checkpoint.info)
+    assert str(tmp_path).encode() not in output.read_bytes()
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_killed_and_resumed_run_equals_one_that_was_not(tiny_args, tmp_path, workers):
+    """Stopped twice, in the middle of passes over the 12 photographs: bit for bit the same."""
+    straight, resumed = tmp_path / "straight.ckpt", tmp_path / "resumed.ckpt"
+    steps = ["--steps", "11", "--workers", workers]
+    assert train(tiny_args, *steps, "--output", str(straight)) == EXIT_DONE
+    for stop in (3, 8):
+        with stopped_after(stop):
+            arguments = [*steps, "--output", str(resumed)]
+            if stop > 3:
+                arguments += ["--resume", str(last_checkpoint(tmp_path))]
+            assert train(tiny_args, *arguments) == EXIT_TERMINATED
+        assert load_checkpoint(last_checkpoint(tmp_path)).step == stop
+        assert not resumed.exists()
+    arguments = [*steps, "--output", str(resumed), "--resume", str(last_checkpoint(tmp_path))]
+    assert train(tiny_args, *arguments) == EXIT_DONE
+    assert_same_weights(straight, resumed)
+
+
+class stopped_after:  # noqa: N801
+    """Sends SIGTERM to this process once training has taken so many steps."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def __enter__(self) -> None:
+        self.patch = pytest.MonkeyPatch()
+        step, original = self.step, StyleTraining.training_step
+
+        def training_step(module, batch, batch_idx):
+            if module.global_step + 1 == step:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return original(module, batch, batch_idx)
+
+        self.patch.setattr(StyleTraining, "training_step", training_step)
+
+    def __exit__(self, *exception: object) -> None:
+        self.patch.undo()
+
+
+def last_checkpoint(folder: Path) -> Path:
+    return max((folder / "runs").rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+
+
+def test_kill_minus_9_leaves_a_checkpoint_that_resumes_to_the_same_weights(tiny_args, tmp_path):
+    straight, resumed = tmp_path / "straight.ckpt", tmp_path / "resumed.ckpt"
+    arguments = [*tiny_args, "--steps", "80", "--save-every", "0"]
+    command = [sys.executable, "-m", "fastnst", *arguments, "--output", str(resumed)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as child:
+        deadline = time.monotonic() + 60
+        while not list((tmp_path / "runs").rglob("last.ckpt")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.3)
+        child.kill()
+    last = last_checkpoint(tmp_path)
+    assert 0 < load_checkpoint(last).step < 80
+    assert not resumed.exists()
+    assert train(arguments, "--output", str(resumed), "--resume", str(last)) == EXIT_DONE
+    # In a process of its own too, with as many threads: sums then have the same order.
+    assert train(arguments, "--output", str(straight)) == EXIT_DONE
+    assert_same_weights(straight, resumed)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(tiny_args, tmp_path):
+    paths = [tmp_path / f"{i}.ckpt" for i in range(3)]
+    for path, seed in zip(paths, ("5", "5", "6"), strict=True):
+        train(tiny_args, "--steps", "4", "--seed", seed, "--output", str(path))
+    assert_same_weights(paths[0], paths[1])
+    with pytest.raises(AssertionError):
+        assert_same_weights(paths[0], paths[2])
+
+
+def test_init_starts_from_another_network(tiny_args, tmp_path, capsys):
+    first, second = tmp_path / "first.ckpt", tmp_path / "second.ckpt"
+    train(tiny_args, "--steps", "30", "--output", str(first))
+    rate = ["--learning-rate", "1e-9"]
+    train(tiny_args, "--steps", "1", "--init", str(first), "--output", str(second), *rate)
+    for name, value in weights(second).items():
+        torch.testing.assert_close(value, weights(first)[name], atol=1e-6, rtol=1e-4)
+    assert load_checkpoint(second).info["training"]["started_from"] == "first"
+    refused = train(
+        tiny_args, "--steps", "1", "--init", str(first), "--network", "johnson",
+        "--output", str(tmp_path / "third.ckpt"),
+    )  # fmt: skip
+    assert refused == EXIT_USAGE
+    assert "add --network fast" in capsys.readouterr().err
+
+
+def test_resuming_with_other_settings_is_refused_with_the_differences(tiny_args, tmp_path, capsys):
+    output = tmp_path / "out.ckpt"
+    train(tiny_args, "--steps", "2", "--output", str(output))
+    capsys.readouterr()
+    code = train(
+        tiny_args, "--steps", "4", "--style-weight", "7", "--seed", "1",
+        "--resume", str(output), "--output", str(tmp_path / "more.ckpt"),
+    )  # fmt: skip
+    told = capsys.readouterr().err
+    assert code == EXIT_USAGE
+    assert told.count("\n") == 1
+    assert "style_weight was 5.0, is 7.0" in told
+    assert "seed was 0, is 1" in told
+    assert "batch_size" not in told
+    code = train(
+        tiny_args, "--steps", "2", "--resume", str(output), "--output", str(tmp_path / "x")
+    )
+    assert code == EXIT_USAGE
+    assert "behind it already" in capsys.readouterr().err
+
+
+def test_a_finished_run_can_be_made_longer(tiny_args, tmp_path):
+    output, longer = tmp_path / "out.ckpt", tmp_path / "longer.ckpt"
+    train(tiny_args, "--steps", "3", "--output", str(output))
+    code = train(tiny_args, "--steps", "5", "--resume", str(output), "--output", str(longer))
+    assert code == EXIT_DONE
+    assert load_checkpoint(longer).step == 5
+
+
+def test_unreadable_photographs_are_listed_and_too_many_stop_the_run(
+    tiny_args, photos, tmp_path, capsys
+):
+    files = sorted(photos.rglob("*.jpg"))
+    files[0].write_bytes(b"no picture")
+    output = tmp_path / "out.ckpt"
+    assert train(tiny_args, "--steps", "12", "--output", str(output)) == EXIT_DONE
+    [listed] = (tmp_path / "runs").rglob("bad_files.txt")
+    assert listed.read_text().count("\n") == 1
+    assert str(files[0]) in listed.read_text()
+    for file in files[1:6]:
+        file.write_bytes(b"no picture")
+    capsys.readouterr()
+    code = train(tiny_args, "--steps", "40", "--output", str(tmp_path / "other.ckpt"))
+    assert code == EXIT_USAGE
+    assert "photographs can't be read, more than 10%" in capsys.readouterr().err
+    assert not (tmp_path / "other.ckpt").exists()
+
+
+def test_a_loss_that_is_no_number_stops_with_step_and_term_named(
+    tiny_args, tmp_path, capsys, monkeypatch
+):
+    original = StyleTraining.losses
+
+    def broken(module, content):
+        if module.global_step == 3:
+            content = content * float("nan")
+        return original(module, content)
+
+    monkeypatch.setattr(StyleTraining, "losses", broken)
+    code = train(tiny_args, "--steps", "9", "--save-every", "0", "--output", str(tmp_path / "o"))
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert code == EXIT_INTERNAL
+    assert "step 4: the content and style and total_variation loss is not a finite number" in told
+    assert load_checkpoint(last_checkpoint(tmp_path)).step == 3
+    assert not (tmp_path / "o").exists()
+
+
+def test_bfloat16_trains_too(tiny_args, tmp_path):
+    output = tmp_path / "out.ckpt"
+    assert train(tiny_args, "--steps", "3", "--precision", "bfloat16", "--output", str(output)) == 0
+    checkpoint = load_checkpoint(output)
+    assert checkpoint.info["training"]["precision"] == "bfloat16"
+    assert {value.dtype for value in checkpoint.weights.values()} == {torch.float32}
+
+
+def test_a_budget_in_minutes_ends_in_time(tiny_args, tmp_path):
+    output = tmp_path / "out.ckpt"
+    started = time.monotonic()
+    assert train(tiny_args, "--minutes", "0.05", "--output", str(output)) == EXIT_DONE
+    assert time.monotonic() - started < 20
+    training = load_checkpoint(output).info["training"]
+    assert 3 <= training["seconds"] < 6
+    assert training["steps"] > 5
+
+
+def test_several_styles_are_one_style(tiny_args, style, photos, tmp_path):
+    more = [
+        "--style",
+        str(style),
+        str(sorted(photos.rglob("*.jpg"))[0]),
+        "--style-weights",
+        "3",
+        "1",
+    ]
+    output = tmp_path / "out.ckpt"
+    assert train(tiny_args, *more, "--steps", "1", "--output", str(output)) == EXIT_DONE
+    checkpoint = load_checkpoint(output)
+    assert checkpoint.style_name.startswith("paint+photo")
+    assert [style["weight"] for style in checkpoint.info["style"]] == [3, 1]
+
+
+def test_the_johnson_form_and_network_train(tiny_args, tmp_path):
+    more = ["--network", "johnson", "--loss", "johnson", "--style-weight", "1e-3"]
+    output = tmp_path / "out.ckpt"
+    assert train(tiny_args, *more, "--steps", "2", "--output", str(output)) == EXIT_DONE
+    assert load_checkpoint(output).network().kind == "johnson"
+
+
+def test_learning_rate_warms_up_and_fades():
+    config = TrainConfig(style=(Path("a"),), data="b", learning_rate=1.0, steps=1000)
+    rates = [learning_rate(config, step / 1000, step) for step in range(1001)]
+    assert rates[0] == pytest.approx(1 / WARMUP_STEPS, rel=0.01)
+    assert max(rates) == pytest.approx(1, rel=0.01)
+    assert rates[500] == pytest.approx(0.5, rel=1e-6)
+    assert rates[1000] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_budget_of_steps_or_minutes_knows_where_it_stands():
+    steps = Budget(steps=10, seconds=None)
+    assert [steps.progress(step) for step in (0, 5, 10, 12)] == [0, 0.5, 1, 1]
+    assert steps.remaining(4, rate=2) == 3
+    minutes = Budget(steps=None, seconds=100, spent=40)
+    assert minutes.progress(123) == pytest.approx(0.4)
+    minutes.start()
+    assert minutes.remaining(0, rate=1) == pytest.approx(60, abs=1)
+
+
+def test_the_panel_is_drawn_at_log_spaced_steps():
+    drawn = [step for step in range(3001) if is_panel_step(step)]
+    assert drawn == [10, 20, 50, 100, 200, 500, 1000, 2000]
