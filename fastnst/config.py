@@ -6,7 +6,6 @@ Flags override a YAML file, which overrides the defaults here. Standard library 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +41,7 @@ class LossConfig:
         5.0, "multiplier of the style term: higher is a heavier stylization"
     )
     tv_weight: float = option(
-        0.02, "multiplier of total variation: higher is smoother, with less noise and detail"
+        0.3, "multiplier of total variation: higher is smoother, with less noise and detail"
     )
 
     def __post_init__(self) -> None:
@@ -170,9 +169,3 @@ class TrainConfig(LossConfig):
     def output_path(self) -> Path:
         """The checkpoint to write."""
         return self.output or Path(f"{self.run_name}.ckpt")
-
-
-def hint(config: type[Any], key: str) -> str:
-    """The help text of a field."""
-    fields = {field.name: field for field in dataclasses.fields(config)}
-    return str(fields[key].metadata["help"])

@@ -264,7 +264,7 @@ def test_the_stylizer_refuses_what_is_no_picture(model):
     for value in (float("nan"), float("inf"), -0.1, 1.1):
         picture = torch.rand(1, 3, 8, 8)
         picture[0, 0, 0, 0] = value
-        with pytest.raises(ValueError, match="finite numbers in 0..1"):
+        with pytest.raises(ValueError, match="finite numbers"):
             stylizer(picture)
 
 

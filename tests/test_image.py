@@ -72,10 +72,10 @@ def test_exif_orientation_is_applied(orientation, suffix, tmp_path):
     # A picture whose corners differ, stored so that the tag turns it upright again.
     upright = Image.new("RGB", (32, 16), "blue")
     upright.paste("red", (0, 0, 8, 8))
-    T = Image.Transpose
+    t = Image.Transpose
     undo = {
-        1: [], 2: [T.FLIP_LEFT_RIGHT], 3: [T.ROTATE_180], 4: [T.FLIP_TOP_BOTTOM],
-        5: [T.TRANSPOSE], 6: [T.ROTATE_90], 7: [T.TRANSVERSE], 8: [T.ROTATE_270],
+        1: [], 2: [t.FLIP_LEFT_RIGHT], 3: [t.ROTATE_180], 4: [t.FLIP_TOP_BOTTOM],
+        5: [t.TRANSPOSE], 6: [t.ROTATE_90], 7: [t.TRANSVERSE], 8: [t.ROTATE_270],
     }[orientation]  # fmt: skip
     stored = upright
     for step in undo:

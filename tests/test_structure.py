@@ -104,11 +104,10 @@ def test_apply_loads_neither_lightning_nor_torchvision_nor_tensorboard(tmp_path)
     from test_checkpoint import contents
 
     from fastnst.checkpoint import save_checkpoint
-    from fastnst.demo import __path__ as demo
 
     model, output = tmp_path / "m.ckpt", tmp_path / "out.png"
     save_checkpoint(contents(), model)
-    picture = Path(next(iter(demo))) / "cat.jpg"
+    picture = ROOT / "demo" / "cat.jpg"
     modules, _ = modules_after("apply", str(model), str(picture), "--output", str(output))
     assert output.exists()
     assert "torch" in modules

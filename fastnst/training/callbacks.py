@@ -41,7 +41,8 @@ class ProgressReport(pl.Callback):
         self.report = report
         self._ended = 0.0
         self._waited = 0.0
-        self._rate = 0.0
+        self._seconds = 0.0
+        self._counted = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._ended = time.monotonic()
@@ -62,9 +63,9 @@ class ProgressReport(pl.Callback):
         assert isinstance(pl_module, StyleTraining)
         now = time.monotonic()
         seconds, self._ended = max(now - self._ended, 1e-9), now
-        # A running mean over about 20 steps: steady enough to read, quick enough to be true.
-        self._rate += (1 / seconds - self._rate) * (0.05 if self._rate else 1.0)
-        images_per_second = self._rate * len(batch.images)
+        self._seconds = self._mean_seconds(seconds)
+        rate = 1 / self._seconds
+        images_per_second = rate * len(batch.images)
         pl_module.log("speed/images_per_second", images_per_second)
         pl_module.log("speed/data_wait_seconds", self._waited)
         step = trainer.global_step
@@ -74,7 +75,7 @@ class ProgressReport(pl.Callback):
                 step=step,
                 fraction=pl_module.budget.progress(step),
                 images_per_second=images_per_second,
-                seconds_left=pl_module.budget.remaining(step, self._rate),
+                seconds_left=pl_module.budget.remaining(step, rate),
                 losses={
                     name: float(logged[f"loss/{name}"])
                     for name in ("total", "content", "style", "total_variation")
@@ -82,6 +83,13 @@ class ProgressReport(pl.Callback):
                 },
             )
         )
+
+    def _mean_seconds(self, seconds: float) -> float:
+        """A step's mean duration over about the last 20: steady to read, quick to be true."""
+        self._counted += 1
+        # The first step prepares kernels and memory; it stands in only until there is another.
+        share = 1.0 if self._counted <= 2 else max(0.05, 1 / (self._counted - 1))
+        return self._seconds + (seconds - self._seconds) * share
 
 
 class HeldOutPanel(pl.Callback):
@@ -223,8 +231,9 @@ class Interruption(pl.Callback):
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
-            self._restore()
-            raise KeyboardInterrupt
+            # By the system's own hand: Lightning would turn an exception into exit code 1.
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
         self.received = number
 
     def on_train_batch_end(
