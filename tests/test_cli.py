@@ -131,7 +131,7 @@ def test_flags_override_yaml_which_overrides_defaults(tmp_path, capsys):
     printed = capsys.readouterr().out.splitlines()
     assert "image_size: 64" in printed
     assert "batch_size: 3" in printed
-    assert "style_size: 256" in printed
+    assert "style_size: 384" in printed
 
 
 @pytest.mark.parametrize(
