@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,8 +54,9 @@ class Checkpoint:
 
     @property
     def style_name(self) -> str:
-        """Names of the style images, joined by '+'."""
-        return "+".join(str(style["name"]) for style in self.info["style"])
+        """Names of the style images, joined by '+', fit to be a part of a file name."""
+        names = "+".join(style["name"] for style in self.info["style"])
+        return re.sub(r"[^\w.+-]", "_", names)[:80] or "stylized"
 
     @property
     def step(self) -> int:
@@ -138,7 +140,8 @@ def check_description(path: Path, info: Mapping[str, Any]) -> None:
         raise CheckpointError(f"{path}: unknown options of the network")
     if not all(type(value) is int and 1 <= value <= MAX_OPTION for value in options.values()):
         raise CheckpointError(f"{path}: options of the network out of range")
-    if not all(isinstance(style, dict) and "name" in style for style in info["style"]):
+    styles = info["style"]
+    if not all(isinstance(style, dict) and isinstance(style.get("name"), str) for style in styles):
         raise CheckpointError(f"{path}: damaged description (style)")
 
 

@@ -75,8 +75,8 @@ def plan_jobs(inputs: Sequence[Path], output: Path | None, style_name: str) -> l
     """Which file becomes which, before anything is written.
 
     A folder stands for the pictures in it and below, whose tree ``output`` repeats. ``output`` is a
-    file for a single input file if it has a picture's suffix, else a folder; without one, results
-    lie beside their inputs as NAME-STYLE.SUFFIX. Missing inputs are left for the reader to report.
+    file for a single input file if it has a picture's suffix, else a folder; without one, the
+    results of files lie beside them as NAME-STYLE.SUFFIX. Missing inputs are left for the reader to report.
     Raises ConfigError where two inputs would become one file or an input would be replaced, and
     ImageWriteError for a suffix that can't be written or a folder that can't be made.
     """
@@ -87,6 +87,8 @@ def plan_jobs(inputs: Sequence[Path], output: Path | None, style_name: str) -> l
     else:
         if output is not None and output.is_file():
             raise ConfigError(f"{output}: is a file, but several pictures need a folder")
+        if output is None and any(path.is_dir() for path in inputs):
+            raise ConfigError("a folder of pictures needs a folder for the results: --output PATH")
         jobs = [
             Job(source, _target(source, relative, output, style_name), named)
             for source, relative, named in _sources(inputs)

@@ -71,6 +71,7 @@ def test_a_checkpoint_alone_rebuilds_its_network(path, kind):
         ({"network": {"kind": "fast", "options": {"path": 1}}}, "unknown options"),
         ({"style": "paint"}, "damaged description"),
         ({"style": [1]}, "damaged description"),
+        ({"style": [{"name": 1}]}, "damaged description"),
         ({"losses": None}, "damaged description"),
     ],
 )

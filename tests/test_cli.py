@@ -15,7 +15,7 @@ from conftest import make_picture
 from PIL import Image
 from test_checkpoint import Canary, contents
 
-from fastnst.checkpoint import save_checkpoint
+from fastnst.checkpoint import KEY, save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE
 from fastnst.image import read_image
@@ -203,7 +203,8 @@ def test_existing_results_are_kept_unless_overwrite(model, picture, tmp_path, ca
         (["{picture}", "--output", "{picture}", "--overwrite"], "would replace an input"),
         (["{picture}", "--output", "{tmp}/x.xyz"], "are written as"),
         (["{picture}", "--max-size", "0"], "--max-size"),
-        (["{tmp}/empty"], "no pictures in this folder"),
+        (["{tmp}/empty", "--output", "{tmp}/out"], "no pictures in this folder"),
+        (["{tmp}/a"], "needs a folder for the results"),
         (["{tmp}/absent.jpg"], "no such file"),
         (["{picture}", "{tmp}/a/photo.jpg", "--output", "{tmp}/out"], "would both become"),
         (["{picture}", "{tmp}/a/photo.jpg", "--output", "{model}"], "is a file"),
@@ -275,6 +276,19 @@ def test_info_tells_everything_as_json_and_the_essence_as_text(model, capsys):
     assert info["style"][0]["name"] == "paint"
     assert main(["info", str(model)]) == EXIT_DONE
     assert "paint" in capsys.readouterr().out
+
+
+def test_a_strangers_style_name_neither_leads_out_of_the_folder_nor_moves_the_cursor(
+    model, picture, capsys
+):
+    data = contents()
+    data[KEY]["style"][0]["name"] = "../../x\x1b[2J\n"
+    save_checkpoint(data, model)
+    assert main(["apply", str(model), str(picture)]) == EXIT_DONE
+    assert picture.with_name("photo-.._.._x__2J_.jpg").exists()
+    main(["info", str(model)])
+    told = capsys.readouterr()
+    assert "\x1b" not in told.out + told.err
 
 
 def test_usage_is_answered_with_the_nearest_command(capsys):

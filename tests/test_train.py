@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fastnst.checkpoint import load_checkpoint
 from fastnst.cli import main
 from fastnst.config import TrainConfig
-from fastnst.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_TERMINATED, EXIT_USAGE
+from fastnst.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
 from fastnst.training.budget import WARMUP_STEPS, Budget, learning_rate
 from fastnst.training.callbacks import is_panel_step
 from fastnst.training.module import StyleTraining
@@ -77,18 +77,23 @@ def test_a_checkpoint_holds_the_network_and_no_backbone_and_no_path(tiny_args, t
     assert str(tmp_path).encode() not in output.read_bytes()
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_a_killed_and_resumed_run_equals_one_that_was_not(tiny_args, tmp_path, workers):
+@pytest.mark.parametrize(
+    ("workers", "number", "code"),
+    [("0", signal.SIGINT, EXIT_INTERRUPTED), ("2", signal.SIGTERM, EXIT_TERMINATED)],
+)
+def test_a_stopped_and_resumed_run_equals_one_that_was_not(
+    tiny_args, tmp_path, workers, number, code
+):
     """Stopped twice, in the middle of passes over the 12 photographs: bit for bit the same."""
     straight, resumed = tmp_path / "straight.ckpt", tmp_path / "resumed.ckpt"
     steps = ["--steps", "11", "--workers", workers]
     assert train(tiny_args, *steps, "--output", str(straight)) == EXIT_DONE
     for stop in (3, 8):
-        with stopped_after(stop):
+        with stopped_after(stop, number):
             arguments = [*steps, "--output", str(resumed)]
             if stop > 3:
                 arguments += ["--resume", str(last_checkpoint(tmp_path))]
-            assert train(tiny_args, *arguments) == EXIT_TERMINATED
+            assert train(tiny_args, *arguments) == code
         assert load_checkpoint(last_checkpoint(tmp_path)).step == stop
         assert not resumed.exists()
     arguments = [*steps, "--output", str(resumed), "--resume", str(last_checkpoint(tmp_path))]
@@ -97,18 +102,18 @@ def test_a_killed_and_resumed_run_equals_one_that_was_not(tiny_args, tmp_path, w
 
 
 class stopped_after:  # noqa: N801
-    """Sends SIGTERM to this process once training has taken so many steps."""
+    """Sends a signal to this process in the step of that number."""
 
-    def __init__(self, step: int) -> None:
-        self.step = step
+    def __init__(self, step: int, number: int) -> None:
+        self.step, self.number = step, number
 
     def __enter__(self) -> None:
         self.patch = pytest.MonkeyPatch()
-        step, original = self.step, StyleTraining.training_step
+        step, number, original = self.step, self.number, StyleTraining.training_step
 
         def training_step(module, batch, batch_idx):
             if module.global_step + 1 == step:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), number)
             return original(module, batch, batch_idx)
 
         self.patch.setattr(StyleTraining, "training_step", training_step)

@@ -21,11 +21,19 @@ class OneLineParser(ArgumentParser):
         raise ConfigError(f"{message} (see {self.prog} --help)")
 
 
+def printable(text: str) -> str:
+    """``text`` with whatever could move a terminal's cursor, or is no text, escaped.
+
+    File names and checkpoints come from strangers, and may hold such things.
+    """
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    encoding = sys.stderr.encoding or "utf-8"
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
 def say(text: str) -> None:
     """A line on stderr."""
-    # File names may hold bytes that are no text; they are shown escaped rather than crash.
-    encoding = sys.stderr.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def clock(seconds: float) -> str:
@@ -54,7 +62,7 @@ class StatusLine:
         """Show ``text`` as the line's new content."""
         self._last = time.monotonic()
         if self.terminal:
-            sys.stderr.write(f"\r\x1b[2K{text}")
+            sys.stderr.write(f"\r\x1b[2K{printable(text)}")
             sys.stderr.flush()
             self._open = True
         else:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fastnst.cli.console import OneLineParser, clock
+from fastnst.cli.console import OneLineParser, clock, printable
 from fastnst.errors import EXIT_DONE
 
 
@@ -53,7 +53,7 @@ def _lines(info: Mapping[str, Any]) -> list[str]:
         "held-out losses": _pairs(info["losses"]),
         "made with": _pairs(info["versions"]),
     }
-    return [f"{name:<16}{text}" for name, text in rows.items()]
+    return [printable(f"{name:<16}{text}") for name, text in rows.items()]
 
 
 def _pairs(entries: Mapping[str, Any]) -> str:

@@ -50,9 +50,8 @@ def run(argv: Sequence[str]) -> int:
 def _progress_text(progress: Progress) -> str:
     losses = progress.losses
     parts = "  ".join(
-        f"{label} {losses[name]:.3f}"
+        f"{label} {float(losses[name]):.3f}"
         for label, name in (("loss", "total"), ("content", "content"), ("style", "style"))
-        if name in losses
     )
     return (
         f"{progress.fraction:4.0%}  step {progress.step}  {parts}  "

@@ -131,10 +131,19 @@ class LossParts:
         """Each part times its weight; these sum to ``total``."""
         return {name: part * self.weights[name] for name, part in self.named().items()}
 
+    def detach(self) -> LossParts:
+        """The same values without their graph."""
+        return LossParts(
+            self.total.detach(),
+            **{name: part.detach() for name, part in self.named().items()},
+            style_layers={name: term.detach() for name, term in self.style_layers.items()},
+            weights=self.weights,
+        )
+
     def shares(self) -> dict[str, Tensor]:
         """Each weighted part as a share, 0..1, of ``total``."""
-        total = self.total.detach() + EPSILON
-        return {name: part.detach() / total for name, part in self.weighted().items()}
+        total = self.total + EPSILON
+        return {name: part / total for name, part in self.weighted().items()}
 
 
 class PerceptualLoss(nn.Module):

@@ -19,26 +19,35 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from fastnst.errors import DataError
+from fastnst.perceptual.losses import LossParts
 from fastnst.training.data import MAX_BAD_SHARE, Batch
 from fastnst.training.module import StyleTraining
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands: ``fraction`` is 0..1, ``seconds_left`` an estimate."""
+    """Where a run stands: ``fraction`` is 0..1, ``seconds_left`` an estimate.
+
+    ``losses`` are scalar tensors; reading one waits for the device.
+    """
 
     step: int
     fraction: float
     images_per_second: float
     seconds_left: float
-    losses: Mapping[str, float]
+    losses: Mapping[str, Tensor]
 
 
-class ProgressReport(pl.Callback):
-    """Hands the run's standing to ``report`` after each step; logs throughput and waiting time."""
+class Meter(pl.Callback):
+    """Measures speed, hands the standing to ``report`` after each step, and logs every scalar.
 
-    def __init__(self, report: Callable[[Progress], None]) -> None:
+    Lightning's own ``self.log`` would gather some 15 scalars at each step; here they are looked at
+    every ``log_every`` steps.
+    """
+
+    def __init__(self, report: Callable[[Progress], None], log_every: int) -> None:
         self.report = report
+        self.log_every = log_every
         self._ended = 0.0
         self._waited = 0.0
         self._seconds = 0.0
@@ -61,28 +70,24 @@ class ProgressReport(pl.Callback):
         batch_idx: int,
     ) -> None:
         assert isinstance(pl_module, StyleTraining)
+        assert pl_module.latest is not None
         now = time.monotonic()
-        seconds, self._ended = max(now - self._ended, 1e-9), now
-        self._seconds = self._mean_seconds(seconds)
+        self._seconds = self._mean_seconds(max(now - self._ended, 1e-9))
+        self._ended = now
+        step, budget, latest = trainer.global_step, pl_module.budget, pl_module.latest
         rate = 1 / self._seconds
-        images_per_second = rate * len(batch.images)
-        pl_module.log("speed/images_per_second", images_per_second)
-        pl_module.log("speed/data_wait_seconds", self._waited)
-        step = trainer.global_step
-        logged = trainer.callback_metrics
-        self.report(
-            Progress(
-                step=step,
-                fraction=pl_module.budget.progress(step),
-                images_per_second=images_per_second,
-                seconds_left=pl_module.budget.remaining(step, rate),
-                losses={
-                    name: float(logged[f"loss/{name}"])
-                    for name in ("total", "content", "style", "total_variation")
-                    if f"loss/{name}" in logged
-                },
-            )
-        )
+        speed = rate * len(batch.images)
+        if trainer.logger is not None and (step == 1 or step % self.log_every == 0):
+            scalars = {
+                **scalars_of(latest),
+                "learning_rate": pl_module.learning_rate,
+                "speed/images_per_second": speed,
+                "speed/data_wait_seconds": self._waited,
+            }
+            trainer.logger.log_metrics(scalars, step)
+        losses = {"total": latest.total, **latest.named()}
+        left = budget.remaining(step, rate)
+        self.report(Progress(step, budget.progress(step), speed, left, losses))
 
     def _mean_seconds(self, seconds: float) -> float:
         """A step's mean duration over about the last 20: steady to read, quick to be true."""
@@ -90,6 +95,20 @@ class ProgressReport(pl.Callback):
         # The first step prepares kernels and memory; it stands in only until there is another.
         share = 1.0 if self._counted <= 2 else max(0.05, 1 / (self._counted - 1))
         return self._seconds + (seconds - self._seconds) * share
+
+
+def scalars_of(parts: LossParts) -> dict[str, float]:
+    """Every number of a loss by the name that TensorBoard shows."""
+    groups = {
+        "loss": {"total": parts.total, **parts.named()},
+        "style_layers": parts.style_layers,
+        "shares": parts.shares(),
+    }
+    return {
+        f"{group}/{name}": float(value)
+        for group, members in groups.items()
+        for name, value in members.items()
+    }
 
 
 class HeldOutPanel(pl.Callback):

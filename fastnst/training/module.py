@@ -37,6 +37,9 @@ class StyleTraining(pl.LightningModule):
         self.config = config
         self.budget = budget
         self.description = description
+        self.learning_rate = 0.0
+        # The last step's loss, for those who watch.
+        self.latest: LossParts | None = None
         # In a tuple, out of PyTorch's sight: the backbone belongs in no checkpoint.
         self._frozen = (perceptual_loss,)
 
@@ -55,10 +58,10 @@ class StyleTraining(pl.LightningModule):
         self.budget.start()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        rate = learning_rate(self.config, self.budget.progress(self.global_step), self.global_step)
+        progress = self.budget.progress(self.global_step)
+        self.learning_rate = learning_rate(self.config, progress, self.global_step)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate
-        self.log("learning_rate", rate)
+            group["lr"] = self.learning_rate
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
@@ -76,7 +79,7 @@ class StyleTraining(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         parts = self.losses(batch.images.float() / 255)
         self._check_finite(parts)
-        self._log_parts(parts)
+        self.latest = parts.detach()
         return parts.total
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
@@ -91,15 +94,6 @@ class StyleTraining(pl.LightningModule):
             f"step {self.global_step + 1}: the {' and '.join(broken or ['total'])} loss is not a "
             "finite number; the last checkpoint is kept; try a lower --learning-rate"
         )
-
-    def _log_parts(self, parts: LossParts) -> None:
-        self.log("loss/total", parts.total.detach())
-        for name, part in parts.named().items():
-            self.log(f"loss/{name}", part.detach())
-        for layer, term in parts.style_layers.items():
-            self.log(f"style_layers/{layer}", term.detach())
-        for name, share in parts.shares().items():
-            self.log(f"shares/{name}", share)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         training = self.description["training"]

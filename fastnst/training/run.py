@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,7 @@ from torch import Tensor
 from fastnst.checkpoint import Checkpoint, load_checkpoint
 from fastnst.config import TrainConfig
 from fastnst.device import choose_device, has_bfloat16
-from fastnst.errors import CheckpointError, ConfigError, FastnstError
+from fastnst.errors import CheckpointError, ConfigError
 from fastnst.files import reason
 from fastnst.image import read_picture, resize_short_side, to_tensor
 from fastnst.networks import TransferNetwork, build_network
@@ -31,9 +28,9 @@ from fastnst.training.callbacks import (
     BadFiles,
     HeldOutPanel,
     Interruption,
+    Meter,
     PeriodicSave,
     Progress,
-    ProgressReport,
 )
 from fastnst.training.data import (
     PhotoDataset,
@@ -44,6 +41,12 @@ from fastnst.training.data import (
     photo_loader,
 )
 from fastnst.training.describe import describe_run, describe_style, refuse_other_settings
+from fastnst.training.logs import (
+    log_configuration,
+    log_outcome,
+    quiet_lightning,
+    run_logger,
+)
 from fastnst.training.module import StyleTraining
 from fastnst.training.saving import AtomicCheckpointIO
 
@@ -103,16 +106,7 @@ def train(
         config, network, backbone, styles.described, photos,
         len(photos) - len(for_training), precision,
     )  # fmt: skip
-    if earlier is not None:
-        refuse_other_settings(earlier, description)
-        description["training"]["started_from"] = earlier.info["training"].get("started_from")
-    spent = float(earlier.info["training"].get("seconds", 0)) if earlier else 0.0
-    budget = Budget.of(config, spent)
-    if earlier is not None and budget.progress(earlier.step) >= 1:
-        raise ConfigError(
-            f"{config.resume}: has its {earlier.step} steps ({spent / 60:.1f} min) behind it "
-            "already; give more --steps or --minutes to go on"
-        )
+    budget = _budget(config, earlier, description)
     module = StyleTraining(network, loss, config, budget, description)
     loader = photo_loader(
         PhotoDataset(for_training, config.image_size, config.seed),
@@ -134,33 +128,20 @@ def _fit(
     precision: str,
     on_progress: Callable[[Progress], None] | None,
 ) -> TrainResult:
-    logger = _logger(config)
+    logger = run_logger(config)
     run_folder = Path(logger.log_dir)
     last = run_folder / "last.ckpt"
     interruption = Interruption()
     callbacks: list[pl.Callback] = [
         BadFiles(run_folder / "bad_files.txt", photos),
-        ProgressReport(on_progress or (lambda _: None)),
+        Meter(on_progress or (lambda _: None), config.log_every),
         panel,
         PeriodicSave(last, config.save_every),
         interruption,
     ]
-    with _quiet_lightning():
-        trainer = pl.Trainer(
-            **_accelerator(device),
-            precision="bf16-mixed" if precision == "bfloat16" else "32-true",
-            max_steps=config.steps if config.steps is not None else -1,
-            max_epochs=-1,
-            logger=logger,
-            callbacks=callbacks,
-            plugins=[AtomicCheckpointIO()],
-            gradient_clip_val=config.gradient_clip or None,
-            log_every_n_steps=config.log_every,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        _log_configuration(logger, module.description)
+    with quiet_lightning():
+        trainer = _trainer(config, device, precision, logger, callbacks)
+        log_configuration(logger, module.description)
         trainer.fit(module, loader, ckpt_path=config.resume, weights_only=True)
         finished = interruption.received is None
         target = config.output_path if finished else last
@@ -168,12 +149,51 @@ def _fit(
     if finished:
         last.unlink(missing_ok=True)
     training, losses = module.description["training"], module.description["losses"]
-    logger.log_hyperparams(
-        _flat(module.description), {f"held_out/{key}": losses[key] for key in losses}
-    )
-    logger.finalize("success" if finished else "aborted")
+    log_outcome(logger, module.description, finished)
     return TrainResult(
         target, run_folder, losses, training["steps"], training["seconds"], interruption.received
+    )
+
+
+def _budget(config: TrainConfig, earlier: Checkpoint | None, description: dict[str, Any]) -> Budget:
+    """The run's budget, of which a resumed run has spent a part.
+
+    Raises CheckpointError where ``earlier`` is of another run, ConfigError where nothing is left.
+    """
+    if earlier is None:
+        return Budget.of(config)
+    refuse_other_settings(earlier, description)
+    training = earlier.info["training"]
+    description["training"]["started_from"] = training.get("started_from")
+    spent = float(training.get("seconds", 0))
+    budget = Budget.of(config, spent)
+    if budget.progress(earlier.step) >= 1:
+        raise ConfigError(
+            f"{config.resume}: has its {earlier.step} steps ({spent / 60:.1f} min) behind it "
+            "already; give more --steps or --minutes to go on"
+        )
+    return budget
+
+
+def _trainer(
+    config: TrainConfig,
+    device: torch.device,
+    precision: str,
+    logger: TensorBoardLogger,
+    callbacks: list[pl.Callback],
+) -> pl.Trainer:
+    return pl.Trainer(
+        **_accelerator(device),
+        precision="bf16-mixed" if precision == "bfloat16" else "32-true",
+        max_steps=config.steps if config.steps is not None else -1,
+        max_epochs=-1,
+        logger=logger,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        gradient_clip_val=config.gradient_clip or None,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
     )
 
 
@@ -242,50 +262,3 @@ def _accelerator(device: torch.device) -> dict[str, Any]:
     if device.type == "cuda":
         return {"accelerator": "gpu", "devices": [device.index or 0]}
     return {"accelerator": device.type, "devices": 1}
-
-
-def _logger(config: TrainConfig) -> TensorBoardLogger:
-    return TensorBoardLogger(save_dir=config.log_dir, name=config.run_name, default_hp_metric=False)
-
-
-def _log_configuration(logger: TensorBoardLogger, description: dict[str, Any]) -> None:
-    rows = [f"| {name} | {value} |" for name, value in _flat(description).items()]
-    logger.experiment.add_text("configuration", "\n".join(["| option | value |", "|-|-|", *rows]))
-
-
-def _flat(description: dict[str, Any]) -> dict[str, Any]:
-    """The description's loss, training options and style as one level of plain values."""
-    training = description["training"]
-    flat = {
-        **description["loss"],
-        **training["options"],
-        "network": description["network"]["kind"],
-        "backbone": description["backbone"]["name"],
-        "photos": description["data"]["photos"],
-        "precision": training["precision"],
-        "style": "+".join(style["name"] for style in description["style"]),
-    }
-    simple = (str, int, float, bool)
-    return {
-        name: value if isinstance(value, simple) else str(value) for name, value in flat.items()
-    }
-
-
-@contextlib.contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's hints about its own options from users who never see those options."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="pytorch_lightning")
-            warnings.filterwarnings("ignore", module="lightning_fabric")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-__all__: Sequence[str] = ["FastnstError", "TrainResult", "train"]
