@@ -46,6 +46,18 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def make_writable(folder: Path) -> None:
+    """Make a folder where there is none, and prove by a file that it can be written to.
+
+    Permission bits alone don't tell: they mean nothing to root, and nothing of a read-only disk.
+    Raises OSError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".fastnst-{secrets.token_hex(4)}.part"
+    os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    probe.unlink()
+
+
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     with open(path, "rb") as file:

@@ -13,7 +13,7 @@ from torch import Tensor
 from fastnst.checkpoint import load_checkpoint
 from fastnst.device import choose_device
 from fastnst.errors import ConfigError, ImageWriteError
-from fastnst.files import reason
+from fastnst.files import make_writable, reason
 from fastnst.image import (
     READ_SUFFIXES,
     WRITE_FORMATS,
@@ -76,9 +76,11 @@ def plan_jobs(inputs: Sequence[Path], output: Path | None, style_name: str) -> l
 
     A folder stands for the pictures in it and below, whose tree ``output`` repeats. ``output`` is a
     file for a single input file if it has a picture's suffix, else a folder; without one, the
-    results of files lie beside them as NAME-STYLE.SUFFIX. Missing inputs are left for the reader to report.
-    Raises ConfigError where two inputs would become one file or an input would be replaced, and
-    ImageWriteError for a suffix that can't be written or a folder that can't be made.
+    results of files lie beside them as NAME-STYLE.SUFFIX. Missing inputs are left for the reader to
+    report.
+
+    Raises ConfigError where two inputs would become one file, an input would be replaced or a
+    folder has no ``output``; ImageWriteError for a suffix or a folder that can't be written.
     """
     single = len(inputs) == 1 and not inputs[0].is_dir()
     if single and output is not None and output.suffix and not output.is_dir():
@@ -146,8 +148,6 @@ def _refuse_collisions(jobs: Sequence[Job]) -> None:
 def _make_folders(folders: set[Path]) -> None:
     for folder in sorted(folders):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_writable(folder)
         except OSError as error:
-            raise ImageWriteError(f"{folder}: can't be made ({reason(error)})") from error
-        if not os.access(folder, os.W_OK):
-            raise ImageWriteError(f"{folder}: can't be written to")
+            raise ImageWriteError(f"{folder}: can't be written to ({reason(error)})") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from fastnst.checkpoint import Checkpoint, load_checkpoint
 from fastnst.config import TrainConfig
 from fastnst.device import choose_device, has_bfloat16
 from fastnst.errors import CheckpointError, ConfigError
-from fastnst.files import reason
+from fastnst.files import make_writable, reason
 from fastnst.image import read_picture, resize_short_side, to_tensor
 from fastnst.networks import TransferNetwork, build_network
 from fastnst.perceptual.losses import PerceptualLoss
@@ -206,11 +205,9 @@ def check_output(config: TrainConfig) -> None:
         raise ConfigError(f"{target}: exists already; --overwrite replaces it")
     for folder in (target.parent, config.log_dir):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_writable(folder)
         except OSError as error:
-            raise ConfigError(f"{folder}: can't be made ({reason(error)})") from error
-        if not os.access(folder, os.W_OK):
-            raise ConfigError(f"{folder}: can't be written to")
+            raise ConfigError(f"{folder}: can't be written to ({reason(error)})") from error
 
 
 def read_styles(config: TrainConfig) -> Styles:
