@@ -42,6 +42,7 @@ def test_training_lowers_the_loss_and_says_so(tiny_args, tmp_path, capsys):
     output = tmp_path / "out.ckpt"
     assert train(tiny_args, "--steps", "60", "--output", str(output)) == EXIT_DONE
     told = capsys.readouterr().err
+    assert "on 12 photographs, embedded backbone, float32 on cpu" in told
     assert "images/s" in told
     assert "left" in told
     [folder] = (tmp_path / "runs" / "paint").iterdir()
@@ -57,6 +58,7 @@ def test_training_lowers_the_loss_and_says_so(tiny_args, tmp_path, capsys):
     assert expected <= set(tags["scalars"])
     assert [event.step for event in events.Images("panel")] == [0, 10, 20, 50, 60]
     assert any("configuration" in tag for tag in tags["tensors"])
+    assert events.PluginTagToContent("hparams")
     held_out = [event.value for event in events.Scalars("held_out/total")]
     assert held_out[-1] < 0.9 * held_out[0]
     info = load_checkpoint(output).info

@@ -26,8 +26,7 @@ def gram_matrix(features: Tensor, normalization: str = "positions") -> Tensor:
     features: (B, C, H, W), any float type. ``normalization`` is "none" (the sum itself),
     "positions" (divided by H W) or "elements" (by C H W; Johnson et al. 2016, eq. 3).
     Returns (B, C, C), float32 whatever the input: features are widened first, since a product of
-    bfloat16 matrices is rounded to 8 bits, and scaled before the product, not after it, so that no
-    intermediate sum is larger than the result.
+    bfloat16 matrices is rounded to 8 bits, and no sum of their squares overflows float32.
     """
     batch, channels, height, width = features.shape
     divisor = {
@@ -36,8 +35,12 @@ def gram_matrix(features: Tensor, normalization: str = "positions") -> Tensor:
         "elements": channels * height * width,
     }[normalization]
     with torch.autocast(features.device.type, enabled=False):
-        maps = features.float().reshape(batch, channels, height * width) * divisor**-0.5
-        return torch.bmm(maps, maps.transpose(1, 2))
+        # (B, H W, C) is how channels-last features lie in memory: nothing is copied.
+        positions = features.permute(0, 2, 3, 1).reshape(batch, height * width, channels).float()
+        unused = positions.new_zeros(1)
+        return torch.baddbmm(
+            unused, positions.transpose(1, 2), positions, beta=0, alpha=1 / divisor
+        )
 
 
 def content_loss(features: Tensor, target: Tensor, relative: bool = True) -> Tensor:

@@ -113,6 +113,11 @@ def train(
         earlier.step if earlier else 0,
         config.workers,
     )
+    if notify is not None:
+        notify(
+            f"training '{network.kind}' for the style {config.run_name} on {len(for_training)} "
+            f"photographs, {backbone.name} backbone, {precision} on {device}"
+        )
     panel = HeldOutPanel(held_out_images(held_out, panel_size(config)), styles.thumbnail)
     return _fit(config, module, loader, panel, len(for_training), device, precision, on_progress)
 
