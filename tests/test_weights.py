@@ -146,6 +146,26 @@ def test_auto_falls_back_to_the_embedded_trunk_when_nobody_answers(server, vgg16
     assert weights.CONNECT_SECONDS < 10
 
 
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_name_that_can_not_be_looked_up_is_told_in_time(hangs, server, vgg16_file, monkeypatch):
+    monkeypatch.setattr(weights, "CONNECT_SECONDS", 0.5)
+    use(monkeypatch, "vgg16", "http://nowhere.invalid/vgg16.pth", vgg16_file)
+    released = threading.Event()
+
+    def look_up(*args: object, **kwargs: object) -> None:
+        if hangs:  # As a resolver does whose network is gone; no socket's timeout ends that.
+            released.wait(10)
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    message = "no answer within 0.5 s" if hangs else "no connection .Name or service not known"
+    started = time.monotonic()
+    with pytest.raises(BackboneError, match=message):
+        load_backbone("vgg16")
+    assert time.monotonic() - started < 3
+    released.set()
+
+
 def test_a_file_that_asks_to_run_code_is_not_obeyed(server, monkeypatch, tmp_path):
     canary = tmp_path / "canary"
 
