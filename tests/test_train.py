@@ -18,7 +18,8 @@ from fastnst.checkpoint import load_checkpoint
 from fastnst.cli import main
 from fastnst.config import TrainConfig
 from fastnst.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
-from fastnst.training.budget import WARMUP_STEPS, Budget, learning_rate
+from fastnst.perceptual.losses import PerceptualLoss
+from fastnst.training.budget import RAMP_START, WARMUP_STEPS, Budget, learning_rate, style_share
 from fastnst.training.callbacks import is_panel_step
 from fastnst.training.module import StyleTraining
 
@@ -287,6 +288,23 @@ def test_learning_rate_warms_up_and_fades():
     assert max(rates) == pytest.approx(1, rel=0.01)
     assert rates[500] == pytest.approx(0.5, rel=1e-6)
     assert rates[1000] == pytest.approx(0, abs=1e-9)
+
+
+def test_the_style_weight_rises_to_its_full_value_over_the_ramp():
+    config = TrainConfig(style=(Path("a"),), data="b", style_ramp=0.5)
+    assert style_share(config, 0) == pytest.approx(RAMP_START)
+    assert style_share(config, 0.25) == pytest.approx(RAMP_START**0.5)
+    assert [style_share(config, progress) for progress in (0.5, 0.8, 1)] == [1, 1, 1]
+    at_once = TrainConfig(style=(Path("a"),), data="b", style_ramp=0)
+    assert style_share(at_once, 0) == 1
+
+
+def test_the_style_share_scales_the_style_term_alone(backbone, image):
+    loss = PerceptualLoss(backbone, [image[:1]], TrainConfig(style=(Path("a"),), data="b"))
+    features = loss.content_features(image.flip(0))
+    whole, tenth = loss(image, features).weighted(), loss(image, features, 0.1).weighted()
+    assert float(tenth["style"]) == pytest.approx(0.1 * float(whole["style"]), rel=1e-5)
+    assert float(tenth["content"]) == float(whole["content"])
 
 
 def test_a_budget_of_steps_or_minutes_knows_where_it_stands():
