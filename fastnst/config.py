@@ -23,10 +23,13 @@ def option(default: Any, help: str) -> Any:
 class LossConfig:
     """What ``PerceptualLoss`` is made of."""
 
-    loss: Literal["relative", "johnson"] = option(
+    loss: Literal[
+        "relative", "johnson", "gatys", "tensorflow", "keras", "eager", "eager-sum", "pytorch"
+    ] = option(
         "relative",
         "form of the loss: 'relative' makes every term a ratio, so that weights mean the same for "
-        "any style and backbone; 'johnson' takes the literal terms of Johnson et al. 2016",
+        "any style and backbone; 'johnson' and 'gatys' take the papers' literal terms, the others "
+        "those of the recipes in configs/optimize",
     )
     content_layers: tuple[str, ...] = option(
         ("relu2_2",),
@@ -35,6 +38,13 @@ class LossConfig:
     style_layers: tuple[str, ...] = option(
         ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
         "layers whose Gram matrices the stylized image shares with the style",
+    )
+    style_layer_weights: tuple[float, ...] = option(
+        (), "weight of each style layer within the style term (default: equal)"
+    )
+    pooling: Literal["max", "average"] = option(
+        "max",
+        "pooling in the backbone: 'max', as it was trained, or 'average', as Gatys et al. prefer",
     )
     content_weight: float = option(1.0, "multiplier of the content term")
     style_weight: float = option(
@@ -49,6 +59,13 @@ class LossConfig:
             require(name, getattr(self, name), minimum=0.0)
         if not self.content_layers or not self.style_layers:
             raise ConfigError("content_layers and style_layers each need at least one layer")
+        for weight in self.style_layer_weights:
+            require("style_layer_weights", weight, minimum=1e-9)
+        if len(self.style_layer_weights) not in (0, len(self.style_layers)):
+            raise ConfigError(
+                f"{len(self.style_layer_weights)} style_layer_weights for "
+                f"{len(self.style_layers)} style_layers"
+            )
 
 
 def require(name: str, value: float | None, *, minimum: float, maximum: float = math.inf) -> None:
@@ -94,7 +111,7 @@ class TrainConfig(LossConfig):
     network: Literal["fast", "johnson"] = option(
         "fast", "transfer network: 'fast' (0.24 M parameters) or 'johnson' (1.68 M)"
     )
-    backbone: Literal["auto", "vgg19", "vgg16", "embedded"] = option(
+    backbone: Literal["auto", "vgg19", "vgg16", "embedded", "vgg19_caffe"] = option(
         "auto",
         "loss network: 'auto' takes VGG19 from the cache or the network, else the embedded trunk",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,9 @@ from fastnst.checkpoint import load_checkpoint
 from fastnst.device import choose_device
 from fastnst.errors import ConfigError, ImageWriteError
 from fastnst.files import make_writable, reason
-from fastnst.image import (
-    READ_SUFFIXES,
-    WRITE_FORMATS,
-    check_writable_format,
-    read_image,
-    write_image,
-)
+from fastnst.image import WRITE_FORMATS, check_writable_format, read_image, write_image
 from fastnst.networks import TransferNetwork
+from fastnst.photos import pictures_below
 
 
 class Stylizer:
@@ -111,16 +105,6 @@ def _sources(inputs: Sequence[Path]) -> Iterator[tuple[Path, Path, bool]]:
             raise ConfigError(f"{path}: no pictures in this folder or below it")
         for file in found:
             yield file, file.relative_to(path), False
-
-
-def pictures_below(folder: Path) -> Iterator[Path]:
-    """Files with a picture's suffix in a folder and below it, hidden ones left out."""
-    # followlinks stays off: a link to a folder above would never end.
-    for base, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in READ_SUFFIXES:
-                yield Path(base) / name
 
 
 def _target(source: Path, relative: Path, output: Path | None, style_name: str) -> Path:

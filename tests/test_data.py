@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,15 +11,8 @@ from conftest import make_picture
 from PIL import Image
 
 from fastnst.errors import DataError
-from fastnst.training.data import (
-    EndlessBatches,
-    PhotoDataset,
-    find_photos,
-    fingerprint,
-    held_out_images,
-    hold_out,
-    photo_loader,
-)
+from fastnst.photos import center_crops, find_photos, fingerprint, hold_out, pick_evenly
+from fastnst.training.data import EndlessBatches, PhotoDataset, photo_loader
 
 
 def test_folder_list_glob_and_single_file_find_the_same(photos, tmp_path):
@@ -60,7 +54,11 @@ def test_held_out_photographs_are_never_trained_on(photos):
     assert len(held_out) == 4
     assert sorted(train + held_out) == files
     assert hold_out(files[:3]) == (files[:3], files[:3])
-    assert held_out_images(held_out, 40).shape == (4, 3, 40, 40)
+    many = [Path(f"{i:04}.jpg") for i in range(949)]
+    assert [len(hold_out(many[:n])[1]) for n in (4, 160, 400, 949)] == [1, 4, 10, 20]
+    assert pick_evenly(many, 3) == [many[158], many[474], many[790]]
+    assert pick_evenly(many[:2], 3) == many[:2]
+    assert center_crops(held_out, 40).shape == (4, 3, 40, 40)
 
 
 def test_a_fingerprint_changes_with_a_name_a_size_and_a_count(photos):
@@ -126,7 +124,7 @@ def test_a_collection_without_a_readable_photograph_is_an_error(tmp_path):
     with pytest.raises(DataError, match="none of the 2 photographs"):
         PhotoDataset(files, 32, seed=0)[0]
     with pytest.raises(DataError, match="none of the held-out"):
-        held_out_images(files, 32)
+        center_crops(files, 32)
 
 
 def test_tiny_and_extreme_photographs_are_enlarged(tmp_path):

@@ -8,14 +8,8 @@ import torch
 
 from fastnst.config import LossConfig
 from fastnst.errors import ConfigError
-from fastnst.perceptual.losses import (
-    PerceptualLoss,
-    content_loss,
-    gram_matrix,
-    style_loss,
-    style_targets,
-    total_variation_loss,
-)
+from fastnst.perceptual.losses import PerceptualLoss, style_targets
+from fastnst.perceptual.terms import content_loss, gram_matrix, style_loss, total_variation_loss
 
 
 def random_features(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -35,6 +29,16 @@ def test_gram_agrees_with_einsum_in_float64():
     features = random_features(3, 6, 9, 5)
     expected = torch.einsum("bchw,bdhw->bcd", features.double(), features.double()) / 45
     torch.testing.assert_close(gram_matrix(features).double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_grams_gradient_is_autograds_of_the_plain_product():
+    features = random_features(2, 5, 4, 6).requires_grad_()
+    direction = random_features(2, 5, 5, seed=2)
+    (gram_matrix(features, "elements") * direction).sum().backward()
+    reference = features.detach().double().requires_grad_()
+    plain = torch.einsum("bchw,bdhw->bcd", reference, reference) / (5 * 4 * 6)
+    (plain * direction.double()).sum().backward()
+    torch.testing.assert_close(features.grad.double(), reference.grad, rtol=1e-5, atol=1e-6)
 
 
 def test_gram_ignores_where_things_are():
@@ -124,7 +128,7 @@ def test_perceptual_loss_agrees_with_numpy_in_float64(backbone, image, form):
     )
     style = torch.rand(1, 3, 33, 41, generator=torch.Generator().manual_seed(5))
     content = image.flip(0)
-    loss = PerceptualLoss(backbone, [style], config)
+    loss = PerceptualLoss(backbone, style_targets(backbone, [style], config), config)
     parts = loss(image, loss.content_features(content))
 
     layers = list(config.style_layers)
@@ -161,7 +165,8 @@ def test_perceptual_loss_agrees_with_numpy_in_float64(backbone, image, form):
 
 def test_the_style_image_itself_has_no_style_loss(backbone):
     style = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(1))
-    loss = PerceptualLoss(backbone, [style], LossConfig())
+    config = LossConfig()
+    loss = PerceptualLoss(backbone, style_targets(backbone, [style], config), config)
     parts = loss(style, loss.content_features(style))
     assert float(parts.style) < 1e-10
     assert float(parts.content) == 0
@@ -169,18 +174,19 @@ def test_the_style_image_itself_has_no_style_loss(backbone):
 
 def test_several_styles_are_pooled_by_weight(backbone):
     images = [torch.rand(1, 3, 32, 32 + 8 * i) for i in range(2)]
-    layers = ("relu1_2", "relu2_1")
-    singles = [style_targets(backbone, [image], layers) for image in images]
-    pooled = style_targets(backbone, images, layers, weights=(3, 1))
-    for layer in layers:
+    config = LossConfig(style_layers=("relu1_2", "relu2_1"))
+    singles = [style_targets(backbone, [image], config) for image in images]
+    pooled = style_targets(backbone, images, config, weights=(3, 1))
+    for layer in config.style_layers:
         expected = 0.75 * singles[0][layer] + 0.25 * singles[1][layer]
         torch.testing.assert_close(pooled[layer], expected)
     with pytest.raises(ConfigError, match="1 style weights for 2"):
-        style_targets(backbone, images, layers, weights=(1,))
+        style_targets(backbone, images, config, weights=(1,))
 
 
 def test_gradients_reach_the_picture_and_never_the_backbone(backbone, image):
-    loss = PerceptualLoss(backbone, [image[:1]], LossConfig())
+    config = LossConfig()
+    loss = PerceptualLoss(backbone, style_targets(backbone, [image[:1]], config), config)
     picture = image.clone().requires_grad_()
     loss(picture, loss.content_features(image)).total.backward()
     assert picture.grad is not None

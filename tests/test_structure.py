@@ -17,10 +17,11 @@ ROOT = Path(fastnst.__file__).parent
 FLOORS = {
     "errors": 0, "config": 0, "files": 0,
     "networks": 1, "image": 1, "device": 1,
-    "checkpoint": 2, "perceptual": 2,
+    "checkpoint": 2, "perceptual": 2, "photos": 2,
     "stylize": 3,
-    "training": 4,
-    "cli": 5, "__main__": 6,
+    "reference": 4,
+    "training": 5,
+    "cli": 6, "__main__": 7,
 }  # fmt: skip
 # errors < files and config < perceptual's losses: order within the lowest floor.
 GROUND_ORDER = ["errors", "config", "files"]

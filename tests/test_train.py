@@ -18,7 +18,7 @@ from fastnst.checkpoint import load_checkpoint
 from fastnst.cli import main
 from fastnst.config import TrainConfig
 from fastnst.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
-from fastnst.perceptual.losses import PerceptualLoss
+from fastnst.perceptual.losses import PerceptualLoss, style_targets
 from fastnst.training.budget import RAMP_START, WARMUP_STEPS, Budget, learning_rate, style_share
 from fastnst.training.callbacks import is_panel_step
 from fastnst.training.module import StyleTraining
@@ -67,7 +67,7 @@ def test_training_lowers_the_loss_and_says_so(tiny_args, tmp_path, capsys):
     assert info["training"]["steps"] == 60
     assert info["training"]["images"] == 120
     assert info["data"]["photos"] == 16
-    assert not (folder / "last.ckpt").exists()
+    assert (folder / "last.ckpt").exists()
 
 
 def test_a_checkpoint_holds_the_network_and_no_backbone_and_no_path(tiny_args, tmp_path):
@@ -176,10 +176,11 @@ def test_init_starts_from_another_network(tiny_args, tmp_path, capsys):
 def test_resuming_with_other_settings_is_refused_with_the_differences(tiny_args, tmp_path, capsys):
     output = tmp_path / "out.ckpt"
     train(tiny_args, "--steps", "2", "--output", str(output))
+    [last] = (tmp_path / "runs").rglob("last.ckpt")
     capsys.readouterr()
     code = train(
         tiny_args, "--steps", "4", "--style-weight", "7", "--seed", "1",
-        "--resume", str(output), "--output", str(tmp_path / "more.ckpt"),
+        "--resume", str(last), "--output", str(tmp_path / "more.ckpt"),
     )  # fmt: skip
     told = capsys.readouterr().err
     assert code == EXIT_USAGE
@@ -188,16 +189,21 @@ def test_resuming_with_other_settings_is_refused_with_the_differences(tiny_args,
     assert "seed was 0, is 1" in told
     assert "batch_size" not in told
     code = train(
-        tiny_args, "--steps", "2", "--resume", str(output), "--output", str(tmp_path / "x")
+        tiny_args, "--steps", "2", "--resume", str(last), "--output", str(tmp_path / "x")
     )
     assert code == EXIT_USAGE
     assert "behind it already" in capsys.readouterr().err
 
 
-def test_a_finished_run_can_be_made_longer(tiny_args, tmp_path):
+def test_a_finished_run_can_be_made_longer(tiny_args, tmp_path, capsys):
     output, longer = tmp_path / "out.ckpt", tmp_path / "longer.ckpt"
     train(tiny_args, "--steps", "3", "--output", str(output))
-    code = train(tiny_args, "--steps", "5", "--resume", str(output), "--output", str(longer))
+    [last] = (tmp_path / "runs").rglob("last.ckpt")
+    assert output.stat().st_size < 0.6 * last.stat().st_size
+    more = [*tiny_args, "--steps", "5", "--output", str(longer)]
+    assert train(more, "--resume", str(output)) == EXIT_USAGE
+    assert "go on with last.ckpt in its run folder" in capsys.readouterr().err
+    code = train(more, "--resume", str(last))
     assert code == EXIT_DONE
     assert load_checkpoint(longer).step == 5
 
@@ -300,7 +306,8 @@ def test_the_style_weight_rises_to_its_full_value_over_the_ramp():
 
 
 def test_the_style_share_scales_the_style_term_alone(backbone, image):
-    loss = PerceptualLoss(backbone, [image[:1]], TrainConfig(style=(Path("a"),), data="b"))
+    config = TrainConfig(style=(Path("a"),), data="b")
+    loss = PerceptualLoss(backbone, style_targets(backbone, [image[:1]], config), config)
     features = loss.content_features(image.flip(0))
     whole, tenth = loss(image, features).weighted(), loss(image, features, 0.1).weighted()
     assert float(tenth["style"]) == pytest.approx(0.1 * float(whole["style"]), rel=1e-5)

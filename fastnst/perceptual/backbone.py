@@ -58,6 +58,8 @@ TRUNKS: Mapping[str, Trunk] = {
     "vgg19": Trunk((2, 2, 4, 4, 4), *_IMAGENET),
     "vgg16": Trunk((2, 2, 3, 3, 3), *_IMAGENET),
     "embedded": Trunk((2, 2, 3, 3, 2), *_CAFFE),
+    # VGG19 as Simonyan and Zisserman published it, which the early recipes' weights belong to.
+    "vgg19_caffe": Trunk((2, 2, 4, 4, 4), *_CAFFE),
 }
 
 
@@ -111,10 +113,15 @@ class Backbone(nn.Module):
         ordered = image[:, list(self.trunk.channel_order)]
         return (ordered * self.trunk.scale - self.mean) / self.std
 
-    def forward(self, image: Tensor, layers: Iterable[str]) -> Features:
+    def channels(self, layer: str) -> int:
+        """Number of a layer's feature maps."""
+        return CHANNELS[int(layer[4]) - 1]
+
+    def forward(self, image: Tensor, layers: Iterable[str], pooling: str = "max") -> Features:
         """Features of a picture at the named layers.
 
-        image: (B, 3, H, W), RGB, sRGB, 0..1, at least 16 pixels a side for block 5.
+        image: (B, 3, H, W), RGB, sRGB, 0..1, at least ``smallest_side`` pixels a side.
+        ``pooling`` between the blocks is "max", as trained, or "average" (Gatys et al. 2016).
         Returns each layer's (B, C, H / 2^(block - 1), W / 2^(block - 1)). Evaluation stops at
         the deepest layer asked for. Raises ConfigError for a name that isn't there.
         """
@@ -124,11 +131,12 @@ class Backbone(nn.Module):
         x = self.normalize(image).to(dtype).contiguous(memory_format=torch.channels_last)
         features: Features = {}
         block = "1"
+        pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
         for conv in self.trunk.convolutions():
             if wanted <= features.keys():
                 break
             if conv[4] != block:
-                x, block = F.max_pool2d(x, 2), conv[4]
+                x, block = pool(x, 2), conv[4]
             x = self.convolutions[conv](x)
             if conv in wanted:
                 features[conv] = x
@@ -138,6 +146,11 @@ class Backbone(nn.Module):
             if relu in wanted:
                 features[relu] = x
         return features
+
+
+def smallest_side(layers: Iterable[str]) -> int:
+    """Pixels that a picture's side needs at least for the deepest of the layers to have any."""
+    return 1 << (max(int(layer[4]) for layer in layers) - 1)
 
 
 def _frozen_convolution(

@@ -79,7 +79,7 @@ def load_backbone(
     on_progress: Progress | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> Backbone:
-    """The backbone ``name``: "auto", "vgg19", "vgg16" or "embedded".
+    """The backbone ``name``: "auto", "vgg19", "vgg16", "embedded" or "vgg19_caffe".
 
     ``weights_file`` is torchvision's .pth or a safetensors of convolutions; it alone is used then.
     "auto" takes VGG19 from the cache or the network and else the embedded trunk; ``notify`` gets
@@ -89,6 +89,12 @@ def load_backbone(
         return _from_file(name, weights_file)
     if name == "embedded":
         return _embedded()
+    if name == "vgg19_caffe":
+        raise BackboneError(
+            "vgg19_caffe: fastnst does not fetch these weights; give vgg19-d01eb7cb.pth, which "
+            "neural-style-pt's models/download_models.py fetches, with --backbone-weights FILE, "
+            "or take --backbone embedded, whose features have the same preprocessing and scale"
+        )
     if name != "auto":
         return _cached(name) or _fetched(name, on_progress)
     backbone, news = _best(on_progress)

@@ -1,4 +1,4 @@
-"""Photographs to train on: found, decoded, cropped, and in an order that a resumed run repeats.
+"""Photographs to train on: decoded, cropped, and in an order that a resumed run repeats.
 
 Which photograph comes n-th, and its crop, follow from (seed, n) alone. So a run resumed after k
 batches takes the very batches that an undisturbed one would have taken, whatever the workers.
@@ -6,8 +6,6 @@ batches takes the very batches that an undisturbed one would have taken, whateve
 
 from __future__ import annotations
 
-import glob
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,74 +17,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fastnst.errors import DataError, ImageReadError
-from fastnst.files import reason
-from fastnst.image import READ_SUFFIXES, read_picture, resize, to_bytes_tensor
-from fastnst.stylize import pictures_below
+from fastnst.image import read_picture, to_bytes_tensor
 
-# Photographs kept out of training, to watch and to measure on.
-HELD_OUT = 4
 # A crop's photograph is scaled so that its short side is 1 to this many crop sides.
 MAX_ZOOM = 1.6
 # More unreadable files than this share, and the folder is not what the user thinks it is.
 MAX_BAD_SHARE = 0.1
-
-
-def find_photos(data: str) -> list[Path]:
-    """The photographs that ``--data`` names, sorted: a folder, a picture, a list or a glob.
-
-    A list is a text file with one path a line, relative ones seen from the list's folder; empty
-    lines and those starting with # are skipped. Raises DataError, which says what to do.
-    """
-    path = Path(data)
-    if path.is_dir():
-        found = sorted(pictures_below(path))
-        missing = f"{data}: no pictures in this folder or below it; it should hold .jpg, .png, ..."
-    elif path.is_file():
-        is_picture = path.suffix.lower() in READ_SUFFIXES
-        found = [path] if is_picture else _read_list(path)
-        missing = f"{data}: lists no pictures; it should hold one path a line"
-    elif glob.has_magic(data):
-        matches = sorted(Path(match) for match in glob.glob(data, recursive=True))
-        found = [match for match in matches if match.is_file()]
-        missing = f"{data}: no file matches this pattern"
-    else:
-        found, missing = [], f"{data}: no such folder or file; --data takes a folder, list or glob"
-    if not found:
-        raise DataError(missing)
-    return found
-
-
-def _read_list(path: Path) -> list[Path]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: neither a picture nor a text file of paths") from error
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({reason(error)})") from error
-    entries = [line.strip() for line in lines]
-    return [path.parent / entry for entry in entries if entry and not entry.startswith("#")]
-
-
-def fingerprint(files: Sequence[Path]) -> str:
-    """SHA-256 over the photographs' names and sizes in bytes: tells collections apart."""
-    digest = hashlib.sha256()
-    for file in files:
-        size = file.stat().st_size if file.is_file() else -1
-        digest.update(f"{file.name}\0{size}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()
-
-
-def hold_out(files: Sequence[Path], count: int = HELD_OUT) -> tuple[list[Path], list[Path]]:
-    """Split into photographs to train on and to measure with, evenly picked from the sorted list.
-
-    At most a quarter is held out; of fewer than 4 none, and the first are measured with.
-    """
-    count = min(count, len(files) // 4)
-    if count == 0:
-        return list(files), list(files[:HELD_OUT])
-    picked = {round((i + 0.5) * len(files) / count) for i in range(count)}
-    train = [file for i, file in enumerate(files) if i not in picked]
-    return train, [files[i] for i in sorted(picked)]
 
 
 @dataclass(frozen=True)
@@ -185,27 +121,3 @@ def photo_loader(
         multiprocessing_context="spawn" if workers else None,
         persistent_workers=workers > 0,
     )
-
-
-def center_crop(picture: Image.Image, size: int) -> Tensor:
-    """The middle square of a picture, resized, as uint8 (3, size, size)."""
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    return to_bytes_tensor(resize(picture.crop((left, top, left + side, top + side)), (size, size)))
-
-
-def held_out_images(files: Sequence[Path], size: int) -> Tensor:
-    """The held-out photographs' middle squares (N, 3, size, size), float, 0..1.
-
-    Unreadable ones are left out. Raises DataError where none is readable.
-    """
-    crops: list[Tensor] = []
-    failure: ImageReadError | None = None
-    for file in files:
-        try:
-            crops.append(center_crop(read_picture(file, shrink_to=size), size))
-        except ImageReadError as error:
-            failure = error
-    if not crops:
-        raise DataError(f"none of the held-out photographs can be read; last: {failure}")
-    return torch.stack(crops).float() / 255

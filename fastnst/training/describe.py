@@ -19,7 +19,7 @@ from fastnst.errors import CheckpointError
 from fastnst.files import sha256_file
 from fastnst.networks import TransferNetwork
 from fastnst.perceptual.backbone import Backbone
-from fastnst.training.data import fingerprint
+from fastnst.photos import fingerprint
 
 # Places and conveniences: they say nothing about the result, and paths are nobody's business.
 _PRIVATE = {

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from fastnst.checkpoint import KEY
+from fastnst.checkpoint import KEY, TARGETS_KEY, pack_symmetric
 from fastnst.config import TrainConfig
 from fastnst.errors import TrainingError
 from fastnst.networks import TransferNetwork
@@ -101,3 +101,6 @@ class StyleTraining(pl.LightningModule):
         training["images"] = self.global_step * self.config.batch_size
         training["seconds"] = round(self.budget.elapsed(), 1)
         checkpoint[KEY] = self.description
+        checkpoint[TARGETS_KEY] = {
+            layer: pack_symmetric(target) for layer, target in self.perceptual_loss.targets.items()
+        }

@@ -19,9 +19,10 @@ from fastnst.errors import CheckpointError, ConfigError
 from fastnst.files import make_writable, reason
 from fastnst.image import read_picture, resize_short_side, to_tensor
 from fastnst.networks import TransferNetwork, build_network
-from fastnst.perceptual.losses import PerceptualLoss
+from fastnst.perceptual.losses import PerceptualLoss, style_targets
 from fastnst.perceptual.weights import Progress as DownloadProgress
 from fastnst.perceptual.weights import load_backbone
+from fastnst.photos import center_crop, center_crops, find_photos, hold_out, pick_evenly
 from fastnst.training.budget import Budget
 from fastnst.training.callbacks import (
     BadFiles,
@@ -31,14 +32,7 @@ from fastnst.training.callbacks import (
     PeriodicSave,
     Progress,
 )
-from fastnst.training.data import (
-    PhotoDataset,
-    center_crop,
-    find_photos,
-    held_out_images,
-    hold_out,
-    photo_loader,
-)
+from fastnst.training.data import PhotoDataset, photo_loader
 from fastnst.training.describe import describe_run, describe_style, refuse_other_settings
 from fastnst.training.logs import (
     log_configuration,
@@ -52,6 +46,8 @@ from fastnst.training.saving import AtomicCheckpointIO
 # Side of the held-out crops at most: a size at which pictures are looked at. Twice the training
 # crops' side where that is less, so that tiny runs stay quick.
 PANEL_SIZE = 256
+# Held-out photographs that are watched while training.
+PANEL_PHOTOS = 4
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,8 @@ def train(
     earlier = load_checkpoint(config.resume) if config.resume else None
     network = start_network(config, earlier)
     backbone = load_backbone(config.backbone, config.backbone_weights, on_download, notify)
-    loss = PerceptualLoss(backbone, styles.images, config, config.style_weights)
+    targets = style_targets(backbone, styles.images, config, config.style_weights)
+    loss = PerceptualLoss(backbone, targets, config)
     if precision == "bfloat16":
         backbone.convolutions.to(torch.bfloat16)
     for_training, held_out = hold_out(photos)
@@ -118,7 +115,9 @@ def train(
             f"training '{network.kind}' for the style {config.run_name} on {len(for_training)} "
             f"photographs, {backbone.name} backbone, {precision} on {device}"
         )
-    panel = HeldOutPanel(held_out_images(held_out, panel_size(config)), styles.thumbnail)
+    panel = HeldOutPanel(
+        center_crops(pick_evenly(held_out, PANEL_PHOTOS), panel_size(config)), styles.thumbnail
+    )
     return _fit(config, module, loader, panel, len(for_training), device, precision, on_progress)
 
 
@@ -148,10 +147,11 @@ def _fit(
         log_configuration(logger, module.description)
         trainer.fit(module, loader, ckpt_path=config.resume, weights_only=True)
         finished = interruption.received is None
+        # All of the run, to go on with; and the network alone, to use.
+        trainer.save_checkpoint(last)
         target = config.output_path if finished else last
-        trainer.save_checkpoint(target)
-    if finished:
-        last.unlink(missing_ok=True)
+        if finished:
+            trainer.save_checkpoint(target, weights_only=True)
     training, losses = module.description["training"], module.description["losses"]
     log_outcome(logger, module.description, finished)
     return TrainResult(
@@ -167,6 +167,11 @@ def _budget(config: TrainConfig, earlier: Checkpoint | None, description: dict[s
     if earlier is None:
         return Budget.of(config)
     refuse_other_settings(earlier, description)
+    if "optimizer_states" not in earlier.contents:
+        raise CheckpointError(
+            f"{config.resume}: a finished model without its optimizer's state; go on with "
+            "last.ckpt in its run folder, or start from this network with --init"
+        )
     training = earlier.info["training"]
     description["training"]["started_from"] = training.get("started_from")
     spent = float(training.get("seconds", 0))
