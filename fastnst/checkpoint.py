@@ -19,7 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastnst.errors import CheckpointError
+from fastnst.config import LossConfig
+from fastnst.errors import CheckpointError, ConfigError
 from fastnst.files import atomic_write, reason
 from fastnst.networks import NETWORKS, TransferNetwork, build_network
 
@@ -76,6 +77,17 @@ class Checkpoint:
             return {layer: unpack_symmetric(packed) for layer, packed in stored.items()}
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise CheckpointError(f"{self.path}: its style targets are damaged") from error
+
+    def loss_config(self) -> LossConfig:
+        """The loss that the network was trained with. Raises CheckpointError."""
+        stored: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in self.info["loss"].items()
+        }
+        try:
+            return LossConfig(**stored)
+        except (ConfigError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{self.path}: its loss can't be used ({error})") from error
 
     def network(self) -> TransferNetwork:
         """The transfer network, rebuilt, in evaluation mode. Raises CheckpointError."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from fastnst.errors import ConfigError
 
@@ -55,8 +55,12 @@ class LossConfig:
     )
 
     def __post_init__(self) -> None:
+        # Flags and YAML are checked by their parser, a checkpoint's description here.
+        check_choices(self)
         for name in ("content_weight", "style_weight", "tv_weight"):
             require(name, getattr(self, name), minimum=0.0)
+        if not all(isinstance(name, str) for name in (*self.content_layers, *self.style_layers)):
+            raise ConfigError("content_layers and style_layers are names")
         if not self.content_layers or not self.style_layers:
             raise ConfigError("content_layers and style_layers each need at least one layer")
         for weight in self.style_layer_weights:
@@ -66,6 +70,14 @@ class LossConfig:
                 f"{len(self.style_layer_weights)} style_layer_weights for "
                 f"{len(self.style_layers)} style_layers"
             )
+
+
+def check_choices(config: Any) -> None:
+    """Raises ConfigError where a field of ``config`` is none of its Literal's values."""
+    for name, hint in get_type_hints(type(config)).items():
+        if get_origin(hint) is Literal and getattr(config, name) not in get_args(hint):
+            known = ", ".join(get_args(hint))
+            raise ConfigError(f"{name} must be one of {known}, not {getattr(config, name)!r}")
 
 
 def require(name: str, value: float | None, *, minimum: float, maximum: float = math.inf) -> None:
@@ -80,13 +92,42 @@ def require(name: str, value: float | None, *, minimum: float, maximum: float = 
 
 
 @dataclass(frozen=True)
-class TrainConfig(LossConfig):
-    """Options of ``fastnst train``, the loss's among them."""
+class StyleConfig(LossConfig):
+    """A loss, the style it is for, and the backbone it looks through."""
 
     style: tuple[Path, ...] = option((), "the style image; several are pooled into one style")
     style_weights: tuple[float, ...] = option(
         (), "weight of each style image where there are several (default: equal)"
     )
+    style_size: int = option(
+        384, "short side of the style image in pixels: larger means larger strokes"
+    )
+    backbone: Literal["auto", "vgg19", "vgg16", "embedded", "vgg19_caffe"] = option(
+        "auto",
+        "loss network: 'auto' takes VGG19 from the cache or the network, else the embedded trunk",
+    )
+    backbone_weights: Path | None = option(
+        None, "file of the backbone's weights: torchvision's .pth, or a safetensors file"
+    )
+    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps, ...")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.style:
+            raise ConfigError("no style image: give one with --style FILE")
+        for weight in self.style_weights:
+            require("style_weights", weight, minimum=1e-9)
+        if len(self.style_weights) not in (0, len(self.style)):
+            raise ConfigError(
+                f"{len(self.style_weights)} style_weights for {len(self.style)} style images"
+            )
+        require("style_size", self.style_size, minimum=1, maximum=4096)
+
+
+@dataclass(frozen=True)
+class TrainConfig(StyleConfig):
+    """Options of ``fastnst train``, the loss's among them."""
+
     data: str = option(
         "", "photographs: a folder (flat or nested), a text file of paths, or a glob in quotes"
     )
@@ -102,21 +143,11 @@ class TrainConfig(LossConfig):
         128,
         "side of the square training crops in pixels; small ones give more steps in the same time",
     )
-    style_size: int = option(
-        384, "short side of the style image in pixels: larger means larger strokes"
-    )
     batch_size: int = option(
         1, "photographs a step; instance norm does not mix them, so one is enough"
     )
     network: Literal["fast", "johnson"] = option(
         "fast", "transfer network: 'fast' (0.24 M parameters) or 'johnson' (1.68 M)"
-    )
-    backbone: Literal["auto", "vgg19", "vgg16", "embedded", "vgg19_caffe"] = option(
-        "auto",
-        "loss network: 'auto' takes VGG19 from the cache or the network, else the embedded trunk",
-    )
-    backbone_weights: Path | None = option(
-        None, "file of the backbone's weights: torchvision's .pth, or a safetensors file"
     )
     style_ramp: float = option(
         0.5,
@@ -136,7 +167,6 @@ class TrainConfig(LossConfig):
     precision: Literal["auto", "float32", "bfloat16"] = option(
         "auto", "arithmetic: 'auto' takes bfloat16 where the hardware has it"
     )
-    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps, ...")
     workers: int = option(0, "processes that decode photographs; 0 decodes in the training process")
     init: Path | None = option(None, "checkpoint whose network to start from")
     resume: Path | None = option(
@@ -145,24 +175,21 @@ class TrainConfig(LossConfig):
     log_dir: Path = option(Path("runs"), "folder of the run folders, for tensorboard --logdir")
     name: str | None = option(None, "the run's name (default: the style's)")
     log_every: int = option(10, "steps between two rows in TensorBoard")
+    validation_photos: int = option(
+        2,
+        "held-out photographs for which the iterations of optimization that the network is worth "
+        "are logged while it trains; their optima take seconds each, once for a style; 0 for none",
+    )
     save_every: float = option(
         1.0, "minutes between two saves of last.ckpt in the run folder, from which to resume"
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.style:
-            raise ConfigError("no style image: give one with --style FILE")
         if not self.data:
             raise ConfigError("no photographs: give a folder, list or glob with --data PATH")
         if self.steps is not None and self.minutes is not None:
             raise ConfigError("give --steps or --minutes, not both")
-        for weight in self.style_weights:
-            require("style_weights", weight, minimum=1e-9)
-        if len(self.style_weights) not in (0, len(self.style)):
-            raise ConfigError(
-                f"{len(self.style_weights)} style_weights for {len(self.style)} style images"
-            )
         require("steps", self.steps, minimum=1)
         require("minutes", self.minutes, minimum=0.01)
         # Below 32 pixels the deepest default layer sees too few positions to have statistics.
@@ -176,6 +203,7 @@ class TrainConfig(LossConfig):
         require("style_ramp", self.style_ramp, minimum=0, maximum=1)
         require("gradient_clip", self.gradient_clip, minimum=0)
         require("save_every", self.save_every, minimum=0)
+        require("validation_photos", self.validation_photos, minimum=0, maximum=20)
 
     @property
     def run_name(self) -> str:
@@ -186,3 +214,86 @@ class TrainConfig(LossConfig):
     def output_path(self) -> Path:
         """The checkpoint to write."""
         return self.output or Path(f"{self.run_name}.ckpt")
+
+
+@dataclass(frozen=True)
+class OptimizeConfig(StyleConfig):
+    """Options of ``fastnst optimize``, the loss's among them."""
+
+    content: Path | None = option(None, "the content image")
+    output: Path | None = option(
+        None, "the picture to write (default: CONTENT-STYLE.png in the current folder)"
+    )
+    overwrite: bool = option(False, "replace an existing --output")
+    steps: int = option(200, "iterations at each scale")
+    optimizer: Literal["lbfgs", "adam"] = option(
+        "lbfgs", "'lbfgs' reaches a low loss in the fewest iterations, 'adam' needs less memory"
+    )
+    init: str = option("content", "picture to start from: content, style, noise, or a file")
+    size: int = option(512, "size of the result in pixels, as --fit says")
+    fit: Literal["long", "at-most", "height"] = option(
+        "long", "whether size is the long side, its limit (smaller pictures stay), or the height"
+    )
+    style_fit: Literal["short", "as-content", "content-shape"] = option(
+        "short",
+        "size of the style image: 'short', its short side is style_size; 'as-content', by size and "
+        "fit; 'content-shape', stretched to the content image's very shape",
+    )
+    scales: int = option(
+        1, "coarse to fine: start at 1/2^(scales - 1) of the size and double; for large pictures"
+    )
+    learning_rate: float = option(0.02, "Adam's, in units of pixel values 0..1")
+    beta1: float = option(0.9, "Adam's decay of the mean gradient")
+    beta2: float = option(0.999, "Adam's decay of the mean squared gradient")
+    epsilon: float = option(1e-8, "Adam's least denominator")
+    seed: int = option(0, "seed of the noise to start from")
+    save_every: int = option(0, "iterations between pictures OUTPUT.stepN; 0 for none")
+    statistics: bool = option(
+        False,
+        "also write OUTPUT.statistics.json (shape, minimum, maximum and mean of every feature and "
+        "Gram matrix) and OUTPUT.edges.png (high-pass and Sobel edges before and after)",
+    )
+    precision: Literal["float32", "bfloat16"] = option(
+        "float32", "arithmetic of the backbone; 'bfloat16' is faster where the hardware has it"
+    )
+    log_dir: Path = option(Path("runs"), "folder of the run folders, for tensorboard --logdir")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.content is None:
+            raise ConfigError("no content image: give one with --content FILE")
+        require("steps", self.steps, minimum=1, maximum=1_000_000)
+        require("size", self.size, minimum=1, maximum=16384)
+        require("scales", self.scales, minimum=1, maximum=8)
+        require("seed", self.seed, minimum=0, maximum=2**32 - 1)
+        require("save_every", self.save_every, minimum=0)
+        require("learning_rate", self.learning_rate, minimum=1e-9, maximum=10)
+        require("epsilon", self.epsilon, minimum=0)
+        for name in ("beta1", "beta2"):
+            require(name, getattr(self, name), minimum=0, maximum=0.999999)
+
+    @property
+    def output_path(self) -> Path:
+        """The picture to write."""
+        assert self.content is not None
+        styles = "+".join(path.stem for path in self.style)
+        return self.output or Path(f"{self.content.stem}-{styles}.png")
+
+
+@dataclass(frozen=True)
+class PreviewConfig(StyleConfig):
+    """Options of ``fastnst preview``, the loss's among them."""
+
+    content: Path | None = option(None, "a photograph to try the style on")
+    output: Path = option(Path("preview.png"), "the contact sheet to write")
+    overwrite: bool = option(False, "replace an existing --output")
+    size: int = option(192, "long side of each tile in pixels")
+    steps: int = option(60, "L-BFGS iterations for each tile")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.content is None:
+            raise ConfigError("no content image: give one with --content FILE")
+        require("size", self.size, minimum=32, maximum=2048)
+        require("style_size", self.style_size, minimum=32, maximum=4096)
+        require("steps", self.steps, minimum=1, maximum=10_000)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+from pathlib import Path
+
 import torch
 
 from fastnst.errors import ConfigError
@@ -34,3 +38,20 @@ def has_bfloat16(device: torch.device) -> bool:
         has = torch.cpu.get_capabilities()
         return any(bool(has.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     return False
+
+
+def describe_machine(device: torch.device) -> str:
+    """The processor or accelerator, the threads and the PyTorch that figures were measured with."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return (
+        f"{name}, {torch.get_num_threads()} threads of {os.cpu_count()}, torch {torch.__version__}"
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -7,7 +7,8 @@
     ├── DataError               a photo collection that can't be trained on
     ├── BackboneError           weights of the loss network that can't be had
     ├── CheckpointError         a checkpoint that can't be read, trusted or written
-    └── TrainingError           a run that broke down (exit code 1)
+    ├── TrainingError           a training run that broke down (exit code 1)
+    └── OptimizationError       an optimization that broke down (exit code 1)
 
 Anything else that escapes is a defect of fastnst and keeps its traceback.
 """
@@ -57,6 +58,12 @@ class CheckpointError(FastnstError):
 
 class TrainingError(FastnstError):
     """A training run that broke down."""
+
+    exit_code = EXIT_INTERNAL
+
+
+class OptimizationError(FastnstError):
+    """An optimization of a picture that broke down."""
 
     exit_code = EXIT_INTERNAL
 

@@ -154,12 +154,20 @@ def resize_short_side(image: Image.Image, side: int) -> Image.Image:
     return resize(image, (round(image.width * factor), round(image.height * factor)))
 
 
+def resize_long_side(image: Image.Image, side: int) -> Image.Image:
+    """Resize so that the long side has ``side`` pixels."""
+    factor = side / max(image.size)
+    return resize(image, (round(image.width * factor), round(image.height * factor)))
+
+
+def resize_height(image: Image.Image, height: int) -> Image.Image:
+    """Resize to ``height`` pixels, the width in proportion."""
+    return resize(image, (round(image.width * height / image.height), height))
+
+
 def limit_long_side(image: Image.Image, side: int) -> Image.Image:
     """Resize so that the long side has at most ``side`` pixels; smaller pictures stay."""
-    factor = side / max(image.size)
-    if factor >= 1:
-        return image
-    return resize(image, (round(image.width * factor), round(image.height * factor)))
+    return image if max(image.size) <= side else resize_long_side(image, side)
 
 
 def to_bytes_tensor(image: Image.Image) -> Tensor:

@@ -71,7 +71,7 @@ class TransferNetwork(nn.Module):
         height, width = image.shape[-2:]
         stylized: Tensor = self.body(pad_to_multiple(image, self.multiple, self.smallest))
         stylized = stylized[..., :height, :width]
-        return stylized
+        return stylized if self.training else stylized.clamp(0, 1)
 
 
 def pad_to_multiple(image: Tensor, multiple: int, smallest: int) -> Tensor:

@@ -64,6 +64,7 @@ def tiny_args(photos: Path, style: Path, tmp_path: Path) -> list[str]:
         "train", "--style", str(style), "--data", str(photos), "--backbone", "embedded",
         "--image-size", "32", "--style-size", "48", "--batch-size", "2",
         "--log-dir", str(tmp_path / "runs"), "--device", "cpu", "--precision", "float32",
+        "--validation-photos", "0",
     ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from numpy_vgg import reference_features
 
 from fastnst.config import LossConfig
 from fastnst.errors import ConfigError
@@ -98,27 +99,6 @@ def test_total_variation_of_a_constant_is_0_and_of_a_checkerboard_2():
     board = ((rows + columns) % 2).float().expand(1, 3, 6, 9)
     assert float(total_variation_loss(board)) == pytest.approx(2)
     assert float(total_variation_loss(torch.rand(1, 3, 1, 1))) == 0
-
-
-def reference_features(backbone, image: np.ndarray, layers: list[str]) -> dict[str, np.ndarray]:
-    """The embedded trunk in NumPy, float64, written from VGG's definition."""
-    x = image[:, ::-1] * 255 - np.array([103.939, 116.779, 123.68]).reshape(1, 3, 1, 1)
-    found, block = {}, "1"
-    for name in backbone.trunk.convolutions():
-        if name[4] != block:
-            block = name[4]
-            x = x[:, :, : x.shape[2] // 2 * 2, : x.shape[3] // 2 * 2]
-            x = x.reshape(*x.shape[:2], x.shape[2] // 2, 2, x.shape[3] // 2, 2).max(axis=(3, 5))
-        conv = backbone.convolutions[name]
-        weight, bias = conv.weight.double().numpy(), conv.bias.double().numpy()
-        padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
-        x = np.einsum("bchwij,ocij->bohw", windows, weight, optimize=True)
-        x = np.maximum(x + bias.reshape(1, -1, 1, 1), 0)
-        found["relu" + name[4:]] = x
-        if all(layer in found for layer in layers):
-            break
-    return {layer: found[layer] for layer in layers}
 
 
 @pytest.mark.parametrize("form", ["relative", "johnson"])

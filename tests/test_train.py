@@ -188,9 +188,7 @@ def test_resuming_with_other_settings_is_refused_with_the_differences(tiny_args,
     assert "style_weight was 5.0, is 7.0" in told
     assert "seed was 0, is 1" in told
     assert "batch_size" not in told
-    code = train(
-        tiny_args, "--steps", "2", "--resume", str(last), "--output", str(tmp_path / "x")
-    )
+    code = train(tiny_args, "--steps", "2", "--resume", str(last), "--output", str(tmp_path / "x"))
     assert code == EXIT_USAGE
     assert "behind it already" in capsys.readouterr().err
 

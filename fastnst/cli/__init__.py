@@ -27,12 +27,15 @@ from fastnst.errors import (
 COMMANDS = {
     "train": "a painting and a folder of photographs become a checkpoint",
     "apply": "a checkpoint stylizes pictures",
+    "preview": "what the weights do, on a contact sheet, before training",
+    "optimize": "one picture by optimization: the slow, exact reference",
+    "validate": "how many iterations of optimization a checkpoint is worth",
     "info": "what a checkpoint knows about itself",
 }
 
 DESCRIPTION = (
     "A painting becomes a filter in minutes; the filter runs in milliseconds.\n\ncommands:\n"
-    + "\n".join(f"  {name:<8}{meaning}" for name, meaning in COMMANDS.items())
+    + "\n".join(f"  {name:<10}{meaning}" for name, meaning in COMMANDS.items())
     + "\n\nexamples:\n"
     "  fastnst train --style wave.jpg --data photos/\n"
     "  fastnst apply wave.ckpt holiday.jpg\n"

@@ -68,6 +68,11 @@ class StatusLine:
         else:
             say(text)
 
+    def download(self, done: int, total: int) -> None:
+        """Show how far the download of a backbone's weights is."""
+        if self.due() or done == total:
+            self.show(f"fetching VGG weights, once: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+
     def end(self) -> None:
         """Let the next message start on a line of its own."""
         if self._open:

@@ -51,9 +51,30 @@ def _lines(info: Mapping[str, Any]) -> list[str]:
         f"sha256 {str(info['data'].get('sha256'))[:12]}",
         "options": _pairs(training.get("options") or {}),
         "held-out losses": _pairs(info["losses"]),
+        **_validation(info.get("validation")),
         "made with": _pairs(info["versions"]),
     }
     return [printable(f"{name:<16}{text}") for name, text in rows.items()]
+
+
+def _validation(validation: Any) -> dict[str, str]:
+    """A row for each size that fastnst validate --store has measured."""
+    if not isinstance(validation, dict):
+        return {}
+    rows = {}
+    for size, summary in validation.items():
+        counts = (summary or {}).get("k") if isinstance(summary, dict) else None
+        if isinstance(counts, dict):
+            limit = f"more than {summary.get('limit')}"
+            low, median, high = (
+                limit if counts.get(name) is None else counts[name]
+                for name in ("q1", "median", "q3")
+            )
+            rows[f"worth at {size}"] = (
+                f"{median} iterations of L-BFGS from noise (quartiles {low} to {high}) on "
+                f"{summary.get('photos')} photographs"
+            )
+    return rows
 
 
 def _pairs(entries: Mapping[str, Any]) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastnst.cli.console import StatusLine, clock, say
 from fastnst.cli.options import parse_options
 from fastnst.config import TrainConfig
-from fastnst.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TERMINATED
+from fastnst.errors import EXIT_DONE
+from fastnst.signals import EXIT_CODES
 
 if TYPE_CHECKING:
     from fastnst.training.callbacks import Progress
@@ -36,12 +36,8 @@ def run(argv: Sequence[str]) -> int:
         if status.due() or progress.fraction >= 1:
             status.show(_progress_text(progress))
 
-    def on_download(done: int, total: int) -> None:
-        if status.due() or done == total:
-            status.show(f"fetching VGG weights, once: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
-
     try:
-        result = train(config, notify, on_progress, on_download)
+        result = train(config, notify, on_progress, status.download)
     finally:
         status.end()
     return _tell_end(result)
@@ -63,7 +59,7 @@ def _tell_end(result: TrainResult) -> int:
     trained = f"{result.steps} steps in {clock(result.seconds)}"
     if result.received is not None:
         say(f"ended early after {trained}; go on with --resume {result.checkpoint}")
-        return EXIT_INTERRUPTED if result.received == signal.SIGINT else EXIT_TERMINATED
+        return EXIT_CODES[result.received]
     losses = "  ".join(f"{name} {value:.4f}" for name, value in result.losses.items())
     say(f"{trained}; on photographs held out: {losses}")
     say(f"logs: {result.run_folder} (tensorboard --logdir {result.run_folder.parent.parent})")

@@ -79,6 +79,13 @@ class LossParts:
             weights=self.weights,
         )
 
+    def broken_terms(self) -> list[str]:
+        """Names of the parts that are no finite numbers: none, where ``total`` is finite."""
+        if bool(torch.isfinite(self.total)):
+            return []
+        names = [name for name, part in self.named().items() if not bool(torch.isfinite(part))]
+        return names or ["total"]
+
     def shares(self) -> dict[str, Tensor]:
         """Each weighted part as a share, 0..1, of ``total``."""
         total = self.total + EPSILON

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
@@ -20,6 +17,7 @@ from torchvision.utils import make_grid
 
 from fastnst.errors import DataError
 from fastnst.perceptual.losses import LossParts
+from fastnst.signals import EndRequest
 from fastnst.training.data import MAX_BAD_SHARE, Batch
 from fastnst.training.module import StyleTraining
 
@@ -232,28 +230,14 @@ class BadFiles(pl.Callback):
 
 
 class Interruption(pl.Callback):
-    """Turns SIGINT and SIGTERM into an orderly end after the step; a second one ends at once.
-
-    ``received`` is the signal's number, None if there was none. Without effect outside the main
-    thread, where Python takes no signals.
-    """
+    """Ends the run in good order, after the step, once ``request`` has received a signal."""
 
     def __init__(self) -> None:
-        self.received: int | None = None
-        self._previous: dict[int, Any] = {}
+        self.request = EndRequest()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Set here, after Lightning's own handlers, one of which would swallow SIGTERM.
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._receive)
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
-            # By the system's own hand: Lightning would turn an exception into exit code 1.
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        self.received = number
+        self.request.__enter__()
 
     def on_train_batch_end(
         self,
@@ -263,18 +247,13 @@ class Interruption(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        if self.received is not None:
+        if self.request.received is not None:
             trainer.should_stop = True
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._restore()
+        self.request.__exit__(None, None, None)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        self._restore()
-
-    def _restore(self) -> None:
-        while self._previous:
-            number, handler = self._previous.popitem()
-            signal.signal(number, handler)
+        self.request.__exit__(None, None, None)

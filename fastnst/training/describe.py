@@ -25,6 +25,7 @@ from fastnst.photos import fingerprint
 _PRIVATE = {
     "style", "data", "output", "overwrite", "backbone", "backbone_weights", "device", "workers",
     "init", "resume", "log_dir", "name", "log_every", "save_every", "precision",
+    "validation_photos",
 }  # fmt: skip
 # A resumed run may be longer or shorter than it was planned.
 _MAY_DIFFER = {"steps", "minutes"}

@@ -87,11 +87,11 @@ class StyleTraining(pl.LightningModule):
             self.trainer.should_stop = True
 
     def _check_finite(self, parts: LossParts) -> None:
-        if bool(torch.isfinite(parts.total)):
+        broken = parts.broken_terms()
+        if not broken:
             return
-        broken = [name for name, part in parts.named().items() if not bool(torch.isfinite(part))]
         raise TrainingError(
-            f"step {self.global_step + 1}: the {' and '.join(broken or ['total'])} loss is not a "
+            f"step {self.global_step + 1}: the {' and '.join(broken)} loss is not a "
             "finite number; the last checkpoint is kept; try a lower --learning-rate"
         )
 

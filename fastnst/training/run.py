@@ -19,9 +19,8 @@ from fastnst.errors import CheckpointError, ConfigError
 from fastnst.files import make_writable, reason
 from fastnst.image import read_picture, resize_short_side, to_tensor
 from fastnst.networks import TransferNetwork, build_network
-from fastnst.perceptual.losses import PerceptualLoss, style_targets
+from fastnst.perceptual.build import build_loss
 from fastnst.perceptual.weights import Progress as DownloadProgress
-from fastnst.perceptual.weights import load_backbone
 from fastnst.photos import center_crop, center_crops, find_photos, hold_out, pick_evenly
 from fastnst.training.budget import Budget
 from fastnst.training.callbacks import (
@@ -42,6 +41,7 @@ from fastnst.training.logs import (
 )
 from fastnst.training.module import StyleTraining
 from fastnst.training.saving import AtomicCheckpointIO
+from fastnst.training.validation import CheapValidation
 
 # Side of the held-out crops at most: a size at which pictures are looked at. Twice the training
 # crops' side where that is less, so that tiny runs stay quick.
@@ -92,14 +92,10 @@ def train(
     precision = choose_precision(config.precision, device)
     earlier = load_checkpoint(config.resume) if config.resume else None
     network = start_network(config, earlier)
-    backbone = load_backbone(config.backbone, config.backbone_weights, on_download, notify)
-    targets = style_targets(backbone, styles.images, config, config.style_weights)
-    loss = PerceptualLoss(backbone, targets, config)
-    if precision == "bfloat16":
-        backbone.convolutions.to(torch.bfloat16)
+    loss = build_loss(config, styles.images, precision, on_download, notify)
     for_training, held_out = hold_out(photos)
     description = describe_run(
-        config, network, backbone, styles.described, photos,
+        config, network, loss.backbone, styles.described, photos,
         len(photos) - len(for_training), precision,
     )  # fmt: skip
     budget = _budget(config, earlier, description)
@@ -113,19 +109,22 @@ def train(
     if notify is not None:
         notify(
             f"training '{network.kind}' for the style {config.run_name} on {len(for_training)} "
-            f"photographs, {backbone.name} backbone, {precision} on {device}"
+            f"photographs, {loss.backbone.name} backbone, {precision} on {device}"
         )
-    panel = HeldOutPanel(
-        center_crops(pick_evenly(held_out, PANEL_PHOTOS), panel_size(config)), styles.thumbnail
-    )
-    return _fit(config, module, loader, panel, len(for_training), device, precision, on_progress)
+    watched = center_crops(pick_evenly(held_out, PANEL_PHOTOS), panel_size(config))
+    watchers: list[pl.Callback] = [HeldOutPanel(watched, styles.thumbnail)]
+    if config.validation_photos:
+        measured = pick_evenly(held_out, config.validation_photos)
+        crops = center_crops(measured, config.image_size).to(device)
+        watchers.append(CheapValidation(crops, loss.to(device)))
+    return _fit(config, module, loader, watchers, len(for_training), device, precision, on_progress)
 
 
 def _fit(
     config: TrainConfig,
     module: StyleTraining,
     loader: Any,
-    panel: HeldOutPanel,
+    watchers: list[pl.Callback],
     photos: int,
     device: torch.device,
     precision: str,
@@ -138,7 +137,7 @@ def _fit(
     callbacks: list[pl.Callback] = [
         BadFiles(run_folder / "bad_files.txt", photos),
         Meter(on_progress or (lambda _: None), config.log_every),
-        panel,
+        *watchers,
         PeriodicSave(last, config.save_every),
         interruption,
     ]
@@ -146,7 +145,7 @@ def _fit(
         trainer = _trainer(config, device, precision, logger, callbacks)
         log_configuration(logger, module.description)
         trainer.fit(module, loader, ckpt_path=config.resume, weights_only=True)
-        finished = interruption.received is None
+        finished = interruption.request.received is None
         # All of the run, to go on with; and the network alone, to use.
         trainer.save_checkpoint(last)
         target = config.output_path if finished else last
@@ -155,7 +154,12 @@ def _fit(
     training, losses = module.description["training"], module.description["losses"]
     log_outcome(logger, module.description, finished)
     return TrainResult(
-        target, run_folder, losses, training["steps"], training["seconds"], interruption.received
+        target,
+        run_folder,
+        losses,
+        training["steps"],
+        training["seconds"],
+        interruption.request.received,
     )
 
 

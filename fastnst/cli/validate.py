@@ -1,0 +1,177 @@
+"""``fastnst validate``."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastnst.cli.console import OneLineParser, StatusLine, clock, say
+from fastnst.errors import ConfigError
+from fastnst.signals import EXIT_CODES, EndRequest
+
+if TYPE_CHECKING:
+    from fastnst.reference.validate import Photos, Subject
+
+# Below this the deepest default layer sees too few positions to have statistics.
+SMALLEST = 32
+
+
+def parser() -> OneLineParser:
+    """The command's arguments."""
+    parser = OneLineParser(
+        "fastnst validate",
+        description="Measure what a checkpoint is worth: how many iterations of L-BFGS reach its "
+        "loss on photographs that training never saw (Johnson et al. 2016, section 4.1).",
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="checkpoint of fastnst train")
+    parser.add_argument(
+        "--data", required=True, metavar="PATH",
+        help="photographs: a folder, a text file of paths, or a glob in quotes; of the folder that "
+        "the network was trained on, those are taken that training held out",
+    )  # fmt: skip
+    parser.add_argument("--count", type=int, default=20, help="photographs (default: 20)")
+    parser.add_argument(
+        "--sizes", type=_sizes, default=(256,), metavar="SIZE[,SIZE...]",
+        help="sides of the square pictures in pixels (default: 256)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--iterations", type=int, default=100, metavar="N",
+        help="limit of the optimization (default: 100)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--whole", action="store_true",
+        help="run every curve to the limit; else those beyond the contact sheet's 4 photographs "
+        "end where they reach the network: the same k in a fraction of the time",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, default=Path("report"), metavar="FOLDER",
+        help="folder for report.json and report.html (default: report)",
+    )  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing report")
+    parser.add_argument(
+        "--store", action="store_true",
+        help="write the summary into the checkpoint, where 'fastnst info' shows it",
+    )  # fmt: skip
+    parser.add_argument(
+        "--backbone-weights", type=Path, metavar="FILE",
+        help="weights of the backbone it was trained with, where they are neither cached nor to be "
+        "fetched",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="seed of the noise (default: 0)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
+    return parser
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no list of sizes such as 256,512") from None
+    if not all(SMALLEST <= size <= 4096 for size in sizes):
+        raise argparse.ArgumentTypeError(f"sizes are from {SMALLEST} to 4096 pixels, not {text}")
+    return sizes
+
+
+def run(argv: Sequence[str]) -> int:
+    """Validate, write the report, and say the essence."""
+    arguments = parser().parse_args(argv)
+    for name in ("count", "iterations"):
+        if getattr(arguments, name) < 1:
+            raise ConfigError(f"--{name} must be at least 1, not {getattr(arguments, name)}")
+    if arguments.seed < 0:
+        raise ConfigError(f"--seed must be at least 0, not {arguments.seed}")
+    from fastnst.checkpoint import load_checkpoint
+    from fastnst.device import choose_device
+    from fastnst.reference.report import check_report, store_validation, write_report
+    from fastnst.reference.validate import choose_photos, load_subject, summarize
+
+    check_report(arguments.output, arguments.overwrite)
+    checkpoint = load_checkpoint(arguments.model)
+    photos = choose_photos(arguments.data, arguments.count, checkpoint)
+    device = choose_device(arguments.device)
+    status = StatusLine()
+    subject = load_subject(checkpoint, arguments.backbone_weights, device, status.download)
+    status.end()
+    say(f"{len(photos.files)} photographs, {photos.choice}; {subject.loss.backbone.name} backbone")
+    with EndRequest() as request:
+        results = _measure(arguments, subject, photos, status, request)
+    summaries = {
+        str(size): summarize(found, arguments.iterations, device) for size, found in results.items()
+    }
+    head = {
+        "model": str(arguments.model),
+        "style": checkpoint.style_name,
+        "network": checkpoint.info["network"]["kind"],
+        "backbone": subject.loss.backbone.name,
+        "photographs are": photos.choice,
+        "optimizer": "projected L-BFGS",
+    }
+    write_report(arguments.output, head, summaries, results)
+    _tell(summaries)
+    if arguments.store:
+        store_validation(checkpoint, summaries)
+        say(f"stored in {arguments.model}")
+    say(f"report: {arguments.output / 'report.html'}")
+    return EXIT_CODES[request.received]
+
+
+def _measure(
+    arguments: argparse.Namespace,
+    subject: Subject,
+    photos: Photos,
+    status: StatusLine,
+    request: EndRequest,
+) -> dict[int, Any]:
+    from fastnst.reference.validate import measure_photos
+
+    results: dict[int, Any] = {}
+    for size in arguments.sizes:
+        results[size] = measure_photos(
+            subject, photos, size, arguments.seed, arguments.iterations, arguments.whole,
+            _watcher(size, len(photos.files), status, request), say,
+        )  # fmt: skip
+        status.end()
+        if request.received is not None:
+            say("ending early, with the photographs measured so far")
+            break
+    return results
+
+
+def _watcher(
+    size: int, count: int, status: StatusLine, request: EndRequest
+) -> Callable[[int, str, int], bool]:
+    started = time.monotonic()
+
+    def on_iteration(number: int, start: str, step: int) -> bool:
+        if status.due():
+            spent = time.monotonic() - started
+            left = f"  {clock(spent / number * (count - number))} left" if number else ""
+            status.show(
+                f"{size} pixels, photograph {number + 1} of {count}, from {start}: "
+                f"iteration {step}{left}"
+            )
+        return request.received is not None
+
+    return on_iteration
+
+
+def _tell(summaries: dict[str, Any]) -> None:
+    from fastnst.reference.validate import quartiles_text
+
+    for size, summary in summaries.items():
+        limit, speedup = summary["limit"], summary["speedup"]
+        equal = speedup["at_equal_loss"]
+        say(
+            f"at {size}: equals {quartiles_text(summary['k'], limit)} iterations from noise, "
+            f"{quartiles_text(summary['k_from_content'], limit)} from the photograph"
+        )
+        say(
+            f"at {size}: loss {summary['network_loss']:.4g} (unchanged "
+            f"{summary['unchanged_loss']:.4g}); a pass takes {summary['seconds']['pass']:.3g} s, "
+            f"an iteration {summary['seconds']['iteration']:.3g} s: "
+            + ("" if equal is None else f"{equal:.0f} times as fast at equal loss, ")
+            + f"{speedup['at_500_iterations']:.0f} times as fast as 500 iterations"
+        )

@@ -1,0 +1,1 @@
+"""The reference: optimization of single pictures, recipes of the literature, validation."""

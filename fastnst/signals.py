@@ -1,0 +1,53 @@
+"""Ctrl-C and SIGTERM as a request to end in good order, not as an exception at a random line."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Mapping
+from types import FrameType, TracebackType
+from typing import Any
+
+from fastnst.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TERMINATED
+
+# Exit code by the signal that was received.
+EXIT_CODES: Mapping[int | None, int] = {
+    None: EXIT_DONE,
+    signal.SIGINT: EXIT_INTERRUPTED,
+    signal.SIGTERM: EXIT_TERMINATED,
+}
+
+
+class EndRequest:
+    """While it is entered, the first SIGINT or SIGTERM is only noted; a second one ends at once.
+
+    ``received`` is the signal's number, None if there was none. Without effect outside the main
+    thread, where Python takes no signals.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> EndRequest:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        while self._previous:
+            number, handler = self._previous.popitem()
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            # By the system's own hand: a library would turn an exception into exit code 1.
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self.received = number
