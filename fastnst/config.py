@@ -295,5 +295,4 @@ class PreviewConfig(StyleConfig):
         if self.content is None:
             raise ConfigError("no content image: give one with --content FILE")
         require("size", self.size, minimum=32, maximum=2048)
-        require("style_size", self.style_size, minimum=32, maximum=4096)
         require("steps", self.steps, minimum=1, maximum=10_000)

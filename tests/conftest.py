@@ -39,33 +39,45 @@ def make_picture(width: int, height: int, seed: int = 0) -> Image.Image:
     return picture
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
+def make_photos(folder: Path) -> Path:
     """A folder of 16 small photographs, some in a folder below."""
-    folder = tmp_path / "photos"
-    (folder / "more").mkdir(parents=True)
+    photos = folder / "photos"
+    (photos / "more").mkdir(parents=True)
     for i in range(16):
-        place = folder if i % 2 else folder / "more"
+        place = photos if i % 2 else photos / "more"
         make_picture(60 + i, 50 + 2 * i, i).save(place / f"photo{i:02}.jpg")
-    return folder
+    return photos
 
 
-@pytest.fixture
-def style(tmp_path: Path) -> Path:
-    path = tmp_path / "paint.png"
+def make_style(folder: Path) -> Path:
+    path = folder / "paint.png"
     make_picture(80, 64, 99).save(path)
     return path
 
 
-@pytest.fixture
-def tiny_args(photos: Path, style: Path, tmp_path: Path) -> list[str]:
+def tiny_arguments(photos: Path, style: Path, folder: Path) -> list[str]:
     """Arguments of a training run of a second."""
     return [
         "train", "--style", str(style), "--data", str(photos), "--backbone", "embedded",
         "--image-size", "32", "--style-size", "48", "--batch-size", "2",
-        "--log-dir", str(tmp_path / "runs"), "--device", "cpu", "--precision", "float32",
+        "--log-dir", str(folder / "runs"), "--device", "cpu", "--precision", "float32",
         "--validation-photos", "0",
     ]  # fmt: skip
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return make_photos(tmp_path)
+
+
+@pytest.fixture
+def style(tmp_path: Path) -> Path:
+    return make_style(tmp_path)
+
+
+@pytest.fixture
+def tiny_args(photos: Path, style: Path, tmp_path: Path) -> list[str]:
+    return tiny_arguments(photos, style, tmp_path)
 
 
 @pytest.fixture

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import make_picture
+from conftest import make_photos, make_picture, make_style, tiny_arguments
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_checkpoint import contents
@@ -105,12 +106,20 @@ def test_a_damaged_loss_is_refused(damage, tmp_path):
         load_checkpoint(path).loss_config()
 
 
-@pytest.fixture
-def model(tiny_args, tmp_path) -> Path:
-    """A network trained for a moment on the ``photos`` folder."""
-    path = tmp_path / "paint.ckpt"
-    assert main([*tiny_args, "--steps", "40", "--output", str(path)]) == EXIT_DONE
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> Path:
+    """A network trained for a moment on photographs like those of ``photos``."""
+    folder = tmp_path_factory.mktemp("trained")
+    photos, style = make_photos(folder), make_style(folder)
+    path = folder / "paint.ckpt"
+    arguments = [*tiny_arguments(photos, style, folder), "--steps", "40", "--output", str(path)]
+    assert main(arguments) == EXIT_DONE
     return path
+
+
+@pytest.fixture
+def model(trained, tmp_path) -> Path:
+    return Path(shutil.copy(trained, tmp_path / "paint.ckpt"))
 
 
 def validate(model: Path, photos: Path, folder: Path, *more: str) -> int:
@@ -202,7 +211,7 @@ def test_photographs_of_another_collection_are_all_unseen(model, photos, tmp_pat
         (lambda data: None, ["--count", "0"], "--count must be"),
         (lambda data: None, ["--data", "{tmp}/absent"], "no such folder"),
         (lambda data: None, ["--backbone-weights", "{tmp}/absent.pth"], "no such file of backbone"),
-        (lambda data: None, ["--output", "{tmp}/paint.png/x"], "can't be written to"),
+        (lambda data: None, ["--output", "{tmp}/paint.ckpt/x"], "can't be written to"),
     ],
 )
 def test_bad_input_to_validate_costs_one_line(
@@ -282,9 +291,9 @@ def test_preview_writes_a_sheet_of_nine_different_tiles(style, photos, tmp_path,
         "--size", "40", "--style-size", "48", "--steps", "3", "--output", str(output),
     ]  # fmt: skip
     assert main(arguments) == EXIT_DONE
-    sheet = Image.open(output)
-    assert sheet.width >= 3 * 40
-    assert sheet.height >= 4 * 30
+    with Image.open(output) as sheet:
+        assert sheet.width >= 3 * 40
+        assert sheet.height >= 4 * 30
     assert main(arguments) == EXIT_USAGE
     assert "exists already" in capsys.readouterr().err
     assert main([*arguments[:-1], str(tmp_path / "b.png"), "--content", "absent.jpg"]) == EXIT_USAGE

@@ -149,7 +149,15 @@ class Backbone(nn.Module):
 
 
 def smallest_side(layers: Iterable[str]) -> int:
-    """Pixels that a picture's side needs at least for the deepest of the layers to have any."""
+    """Pixels that a picture's side needs at least for the deepest of the layers to have any.
+
+    Raises ConfigError for a name that no trunk has.
+    """
+    layers = list(layers)
+    for layer in layers:
+        if layer not in TRUNKS["vgg19"].layers():
+            valid = TRUNKS["vgg19"].layers()
+            raise ConfigError(f"no layer '{layer}': did you mean {nearest(layer, valid)}?")
     return 1 << (max(int(layer[4]) for layer in layers) - 1)
 
 

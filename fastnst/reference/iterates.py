@@ -104,17 +104,16 @@ def lbfgs_iterates(objective: Objective, start: Tensor) -> Iterator[Iterate]:
             iterate, gradient = best
             move /= 2
             descent = _Descent(iterate.picture)
-        gradient = _projected(iterate.picture, gradient)
-        if not bool(gradient.any()) or move < 1e-7:
+        if not _can_descend(iterate.picture, gradient) or move < 1e-7:
             return
         descent.take_step(gradient, iterate.total, move)
         step += 1
 
 
-def _projected(picture: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient without what would only push pixels out of 0..1."""
-    outwards = ((picture <= 0) & (gradient > 0)) | ((picture >= 1) & (gradient < 0))
-    return gradient.masked_fill(outwards, 0)
+def _can_descend(picture: Tensor, gradient: Tensor) -> bool:
+    """Whether the gradient does more than push pixels out of 0..1."""
+    inwards = ((picture > 0) & (gradient > 0)) | ((picture < 1) & (gradient < 0))
+    return bool(inwards.any())
 
 
 class _Descent:
@@ -156,9 +155,14 @@ class _Descent:
         self._optimizer.param_groups[0]["lr"] = gradient.numel() if first else 1.0
         self._variable.grad = gradient * self._factor
         scaled = torch.tensor(total * self._factor / self._unit)
+        before = self._variable.detach().clone()
         self._optimizer.step(lambda: scaled)
         with torch.no_grad():
             self._variable.clamp_(0, 1 / self._unit)
             picture = (self._variable * self._unit).clamp_(0, 1)
+            # What it remembers as its step is the one before clipping; with the step that was
+            # taken, its curvature is true and it converges where pixels are at their limits.
+            memory = self._optimizer.state[self._variable]
+            memory["d"] = (self._variable - before).flatten() / memory["t"]
         self.moved = not torch.equal(picture, self.picture)
         self.picture = picture

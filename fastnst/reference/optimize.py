@@ -68,8 +68,8 @@ def optimize(
     """
     output = config.output_path
     check_outputs(output, config.overwrite, config.log_dir)
-    sources = read_sources(config)
     device = choose_device(config.device)
+    sources = read_sources(config)
     styles = [to_tensor(style) for style in sources.styles]
     loss = build_loss(config, styles, config.precision, on_download, notify).to(device)
     with Records(output, _run_folder(config), config.save_every) as records:
