@@ -98,6 +98,8 @@ def run(argv: Sequence[str]) -> int:
     say(f"{len(photos.files)} photographs, {photos.choice}; {subject.loss.backbone.name} backbone")
     with EndRequest() as request:
         results = _measure(arguments, subject, photos, status, request)
+    if not results:
+        return EXIT_CODES[request.received]
     summaries = {
         str(size): summarize(found, arguments.iterations, device) for size, found in results.items()
     }
@@ -135,9 +137,9 @@ def _measure(
         )  # fmt: skip
         status.end()
         if request.received is not None:
-            say("ending early, with the photographs measured so far")
+            say("ended early; the report has the photographs measured so far, if any")
             break
-    return results
+    return {size: found for size, found in results.items() if found}
 
 
 def _watcher(

@@ -66,11 +66,12 @@ def descend(
     limit: int,
     target: float = -math.inf,
     whole: bool = True,
-    on_iteration: Callable[[int], None] | None = None,
+    on_iteration: Callable[[int], bool] | None = None,
 ) -> Curve:
     """The curve for a content image (1, 3, H, W), 0..1, from ``start``, ``limit`` iterations long.
 
-    Unless ``whole``, it ends once the loss is no higher than ``target``.
+    Unless ``whole``, it ends once the loss is no higher than ``target``; and it ends early where
+    ``on_iteration(step)`` returns True.
     """
     features = loss.content_features(content)
     totals: list[float] = []
@@ -83,8 +84,8 @@ def descend(
             last = iterate.picture
         if reached is None and iterate.total <= target:
             reached = iterate.picture
-        if on_iteration is not None:
-            on_iteration(iterate.step)
+        if on_iteration is not None and on_iteration(iterate.step):
+            break
         if reached is not None and not whole:
             break
     seconds = (time.monotonic() - started) / len(totals)

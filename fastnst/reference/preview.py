@@ -95,7 +95,7 @@ def preview(
     for tile in tiles:
         done[tile] = _tile(
             loss, tile, content, styles, device,
-            lambda: on_step(next(counter), everything) if on_step else None,
+            lambda: on_step and on_step(next(counter), everything),
         )  # fmt: skip
     head = [
         Tile(content, "content"),
@@ -116,12 +116,17 @@ def _tile(
     content: Image.Image,
     styles: list[Image.Image],
     device: torch.device,
-    on_iteration: Callable[[], None],
+    on_iteration: Callable[[], object],
 ) -> Image.Image:
     sized = [to_tensor(resize_short_side(style, config.style_size)).to(device) for style in styles]
     targets = style_targets(loss.backbone, sized, config, config.style_weights)
     varied = PerceptualLoss(loss.backbone, targets, config).to(device)
     start = to_tensor(content).to(device)
-    curve = descend(varied, start, start, config.steps, on_iteration=lambda _: on_iteration())
+
+    def on_step(_: int) -> bool:
+        on_iteration()
+        return False
+
+    curve = descend(varied, start, start, config.steps, on_iteration=on_step)
     assert curve.last is not None
     return to_picture(curve.last)

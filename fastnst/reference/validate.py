@@ -6,6 +6,7 @@ on held-out images; this is that measurement, for any checkpoint.
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 import time
@@ -115,7 +116,7 @@ def measure_photo(
     seed: int,
     limit: int,
     whole: bool,
-    on_iteration: Callable[[str, int], None],
+    on_iteration: Callable[[str, int], bool],
 ) -> PhotoResult:
     """Everything about one photograph's middle square of side ``size``.
 
@@ -135,7 +136,7 @@ def measure_photo(
     curves = {
         name: descend(
             subject.loss, content, start, limit, total, whole,
-            lambda step, name=name: on_iteration(name, step),  # type: ignore[misc]
+            functools.partial(on_iteration, name),
         )
         for name, start in starts.items()
     }  # fmt: skip
@@ -172,29 +173,27 @@ def measure_photos(
 ) -> list[PhotoResult]:
     """``measure_photo`` for each; unreadable ones are told and left out.
 
-    ``on_iteration(number, start, step)`` returns whether to end after this photograph.
-    Raises DataError where none is readable.
+    ``on_iteration(number, start, step)`` returns whether to end at once; then the photograph under
+    way is dropped, and there may be none. Raises DataError where none is readable.
     """
     results: list[PhotoResult] = []
-    ending = False
-
-    def watch(number: int) -> Callable[[str, int], None]:
-        def on_step(start: str, step: int) -> None:
-            nonlocal ending
-            ending = on_iteration(number, start, step)
-
-        return on_step
-
     for number, path in enumerate(photos.files):
+        ended = False
+
+        def watch(start: str, step: int, number: int = number) -> bool:
+            nonlocal ended
+            ended = ended or on_iteration(number, start, step)
+            return ended
+
+        show = whole or len(results) < SHOWN
         try:
-            show = whole or len(results) < SHOWN
-            results.append(
-                measure_photo(subject, path, size, seed + number, limit, show, watch(number))
-            )
+            result = measure_photo(subject, path, size, seed + number, limit, show, watch)
         except ImageReadError as error:
             notify(f"{error}; left out")
-        if ending:
-            break
+            continue
+        if ended:
+            return results
+        results.append(result)
     if not results:
         raise DataError("none of the photographs to measure with can be read")
     return results
