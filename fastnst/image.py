@@ -16,7 +16,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from fastnst.errors import ImageReadError, ImageWriteError
-from fastnst.files import atomic_write, reason
+from fastnst.files import atomic_write, make_writable, reason
 
 # Decoders by allow-list: parsers for EPS, PDF, PSD and the like are never reached.
 # Phones' MPO opens as the JPEG that it begins with.
@@ -198,6 +198,22 @@ def check_writable_format(path: Path) -> None:
     if Path(path).suffix.lower() not in WRITE_FORMATS:
         known = " ".join(sorted(WRITE_FORMATS))
         raise ImageWriteError(f"{path}: pictures are written as {known}")
+
+
+def check_output(output: Path, overwrite: bool, *folders: Path) -> None:
+    """Raises ImageWriteError, before anything is computed, where the picture ``output`` can't be
+    written: its format, itself existing, its folder or one of ``folders``.
+    """
+    check_writable_format(output)
+    if output.is_dir():
+        raise ImageWriteError(f"{output}: is a folder; --output names the picture file")
+    if output.exists() and not overwrite:
+        raise ImageWriteError(f"{output}: exists already; --overwrite replaces it")
+    for folder in (output.parent, *folders):
+        try:
+            make_writable(folder)
+        except OSError as error:
+            raise ImageWriteError(f"{folder}: can't be written to ({reason(error)})") from error
 
 
 def write_picture(image: Image.Image, path: Path) -> None:

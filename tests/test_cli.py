@@ -19,6 +19,7 @@ from fastnst.checkpoint import KEY, save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE
 from fastnst.image import read_image
+from fastnst.shipped import shipped_models
 from fastnst.stylize import Stylizer
 
 
@@ -160,6 +161,38 @@ def test_apply_writes_beside_the_input_in_its_format_and_size(model, picture):
     assert main(["apply", str(model), str(picture)]) == EXIT_DONE
     with Image.open(picture.with_name("photo-paint.jpg")) as result:
         assert (result.format, result.size) == ("JPEG", (37, 23))
+
+
+def test_a_shipped_style_is_applied_by_name_and_a_file_comes_first(
+    picture, model, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["apply", "wave", str(picture), "--output", "a.png"]) == EXIT_DONE
+    [path] = [path for name, path in shipped_models().items() if name == "wave"]
+    shipped = Stylizer.load(path, "cpu")(read_image(picture)).clamp(0, 1)
+    assert float((read_image(tmp_path / "a.png") - shipped).abs().max()) <= 0.5 / 255 + 1e-6
+    model.rename(tmp_path / "wave")
+    assert main(["apply", "wave", str(picture), "--output", "b.png"]) == EXIT_DONE
+    assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
+    capsys.readouterr()
+    assert main(["info", "wafe"]) == EXIT_USAGE
+    assert "no style of that name comes with fastnst: did you mean wave" in one_line(capsys)
+
+
+def test_gallery_shows_the_photograph_in_every_shipped_style(picture, tmp_path, capsys):
+    output = tmp_path / "sheet.png"
+    arguments = ["gallery", str(picture), "--size", "32", "--output", str(output)]
+    assert main(arguments) == EXIT_DONE
+    with Image.open(output) as sheet:
+        assert sheet.width > 32 * min(4, 1 + len(shipped_models()))
+    capsys.readouterr()
+    for bad, message in (
+        (arguments, "exists already"),
+        ([*arguments, "--size", "0"], "--size must be"),
+        (["gallery", "absent.jpg", "--output", str(tmp_path / "b.png")], "absent.jpg: no such"),
+    ):
+        assert main(bad) == EXIT_USAGE
+        assert message in one_line(capsys)
 
 
 def test_apply_gives_what_the_network_gives(model, picture, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -225,7 +226,7 @@ def test_unreadable_photographs_are_listed_and_too_many_stop_the_run(
     assert not (tmp_path / "other.ckpt").exists()
 
 
-def test_a_loss_that_is_no_number_stops_with_step_and_term_named(
+def test_a_loss_that_stays_no_number_stops_with_step_and_term_named(
     tiny_args, tmp_path, capsys, monkeypatch
 ):
     original = StyleTraining.losses
@@ -237,11 +238,82 @@ def test_a_loss_that_is_no_number_stops_with_step_and_term_named(
 
     monkeypatch.setattr(StyleTraining, "losses", broken)
     code = train(tiny_args, "--steps", "9", "--save-every", "0", "--output", str(tmp_path / "o"))
-    told = capsys.readouterr().err.splitlines()[-1]
+    told = capsys.readouterr().err.splitlines()
     assert code == EXIT_INTERNAL
-    assert "step 4: the content and style and total_variation loss is not a finite number" in told
+    problem = "step 4: the content and style and total_variation loss is not a finite number"
+    back = [line for line in told if line.startswith(f"{problem}; going back to the weights")]
+    assert [line.split("(")[1] for line in back] == ["1 of 3)", "2 of 3)", "3 of 3)"]
+    assert f"{problem}, after 3 rollbacks" in told[-1]
     assert load_checkpoint(last_checkpoint(tmp_path)).step == 3
     assert not (tmp_path / "o").exists()
+
+
+def break_once(monkeypatch, step: int, damage) -> None:
+    """Let ``damage`` have the network, once, after ``step`` steps."""
+    original = StyleTraining.losses
+    done = []
+
+    def damaged(module, content):
+        if module.global_step == step and not done:
+            done.append(step)
+            with torch.no_grad():
+                damage(module.network)
+        return original(module, content)
+
+    monkeypatch.setattr(StyleTraining, "losses", damaged)
+
+
+def spoil(network, value: float) -> None:
+    for parameter in network.parameters():
+        parameter.fill_(value)
+
+
+def blacken(network) -> None:
+    list(network.parameters())[-1].fill_(-1e3)
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (lambda network: spoil(network, float("nan")), "loss is not a finite number"),
+        (lambda network: spoil(network, float("inf")), "loss is not a finite number"),
+        (blacken, "of the picture is black or white"),
+    ],
+    ids=["nan", "inf", "black"],
+)
+def test_a_run_that_goes_astray_is_taken_back_and_ends_well(
+    damage, problem, tiny_args, tmp_path, capsys, monkeypatch
+):
+    break_once(monkeypatch, 45, damage)
+    output = tmp_path / "out.ckpt"
+    assert train(tiny_args, "--steps", "60", "--output", str(output)) == EXIT_DONE
+    [told] = [line for line in capsys.readouterr().err.splitlines() if "going back" in line]
+    assert problem in told
+    assert "to the weights of step 20 at 0.5 times the learning rate (1 of 3)" in told
+    checkpoint = load_checkpoint(output)
+    assert checkpoint.step == 60
+    assert checkpoint.info["losses"]["total"] < 4
+
+
+def test_a_lasting_spike_is_taken_back_and_one_outlier_is_not(
+    tiny_args, tmp_path, capsys, monkeypatch
+):
+    original = StyleTraining.losses
+    spikes = {20, 45, 46, 47}
+
+    def spiking(module, content):
+        parts = original(module, content)
+        if module.global_step not in spikes:
+            return parts
+        spikes.discard(module.global_step)
+        return dataclasses.replace(parts, total=parts.total * 1000)
+
+    monkeypatch.setattr(StyleTraining, "losses", spiking)
+    output = tmp_path / "out.ckpt"
+    assert train(tiny_args, "--steps", "55", "--output", str(output)) == EXIT_DONE
+    [told] = [line for line in capsys.readouterr().err.splitlines() if "going back" in line]
+    assert told.startswith("step 48: the loss is ")
+    assert "usually" in told
 
 
 def test_bfloat16_trains_too(tiny_args, tmp_path):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -27,11 +30,12 @@ from fastnst.checkpoint import (
 from fastnst.cli import main
 from fastnst.cli.options import parse_options
 from fastnst.config import LossConfig, PreviewConfig, TrainConfig
-from fastnst.errors import EXIT_DONE, EXIT_USAGE, CheckpointError
+from fastnst.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USAGE, CheckpointError
 from fastnst.image import read_picture, resize_short_side, to_tensor
 from fastnst.perceptual.losses import PerceptualLoss, style_targets
 from fastnst.photos import center_crops, find_photos, hold_out
 from fastnst.reference import curves
+from fastnst.reference import validate as validating
 from fastnst.reference.curves import Curve, cached_curves, iterations_to, quantile
 from fastnst.reference.preview import variants
 from fastnst.reference.validate import choose_photos
@@ -227,6 +231,29 @@ def test_bad_input_to_validate_costs_one_line(
     assert message in one_line(capsys)
     assert files(tmp_path) - before <= {Path("report")}
     assert model.stat().st_size == size
+
+
+@pytest.mark.parametrize(("photo", "reported"), [(0, 0), (1, 1)])
+def test_ctrl_c_ends_at_once_with_the_photographs_measured_so_far(
+    photo, reported, model, photos, tmp_path, capsys, monkeypatch
+):
+    whole = validating.measure_photo
+    calls = itertools.count()
+
+    def interrupted(*arguments):
+        if next(calls) == photo:
+            os.kill(os.getpid(), signal.SIGINT)
+        return whole(*arguments)
+
+    monkeypatch.setattr(validating, "measure_photo", interrupted)
+    folder = tmp_path / "report"
+    assert validate(model, photos, folder, "--count", "3") == EXIT_INTERRUPTED
+    assert "ended early" in capsys.readouterr().err
+    assert next(calls) == photo + 1
+    if reported:
+        assert len(json.loads((folder / "report.json").read_text())["photographs"]["32"]) == 1
+    else:
+        assert not list(folder.iterdir())
 
 
 def test_a_report_is_not_replaced_unasked(model, photos, tmp_path, capsys):

@@ -30,6 +30,7 @@ COMMANDS = {
     "preview": "what the weights do, on a contact sheet, before training",
     "optimize": "one picture by optimization: the slow, exact reference",
     "validate": "how many iterations of optimization a checkpoint is worth",
+    "gallery": "one photograph in every style that comes with fastnst",
     "info": "what a checkpoint knows about itself",
 }
 
@@ -39,6 +40,7 @@ DESCRIPTION = (
     + "\n\nexamples:\n"
     "  fastnst train --style wave.jpg --data photos/\n"
     "  fastnst apply wave.ckpt holiday.jpg\n"
+    "  fastnst apply wave holiday.jpg              (a style that comes with fastnst)\n"
     "  fastnst train --help"
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastnst.cli.console import OneLineParser, StatusLine, say
+from fastnst.cli.console import OneLineParser, StatusLine, add_model, say
 from fastnst.errors import (
     EXIT_DONE,
     EXIT_PARTIAL,
@@ -13,12 +13,13 @@ from fastnst.errors import (
     ConfigError,
     FastnstError,
 )
+from fastnst.shipped import find_model
 
 
 def parser() -> OneLineParser:
     """The command's arguments."""
     parser = OneLineParser("fastnst apply", description="Stylize pictures with a checkpoint.")
-    parser.add_argument("model", type=Path, metavar="MODEL", help="checkpoint of fastnst train")
+    add_model(parser)
     parser.add_argument(
         "inputs", type=Path, nargs="+", metavar="INPUT",
         help="pictures, or folders of pictures (taken with all that is below them)",
@@ -43,7 +44,7 @@ def run(argv: Sequence[str]) -> int:
         raise ConfigError(f"--max-size must be at least 1, not {arguments.max_size}")
     from fastnst.stylize import Stylizer, plan_jobs
 
-    stylizer = Stylizer.load(arguments.model, arguments.device)
+    stylizer = Stylizer.load(find_model(arguments.model), arguments.device)
     jobs = plan_jobs(arguments.inputs, arguments.output, stylizer.name)
     status = StatusLine()
     done = failed = 0

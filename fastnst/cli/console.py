@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import NoReturn
 
 from fastnst.errors import ConfigError
@@ -19,6 +20,14 @@ class OneLineParser(ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message} (see {self.prog} --help)")
+
+
+def add_model(parser: ArgumentParser) -> None:
+    """The argument MODEL; see ``fastnst.shipped.find_model``."""
+    parser.add_argument(
+        "model", type=Path, metavar="MODEL",
+        help="checkpoint of fastnst train, or the name of a shipped style, such as wave",
+    )  # fmt: skip
 
 
 def printable(text: str) -> str:

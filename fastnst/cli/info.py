@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from fastnst.cli.console import OneLineParser, clock, printable
+from fastnst.cli.console import OneLineParser, add_model, clock, printable
 from fastnst.errors import EXIT_DONE
+from fastnst.shipped import find_model
 
 
 def run(argv: Sequence[str]) -> int:
     """Print what a checkpoint knows about itself."""
     parser = OneLineParser("fastnst info", description="Print what a checkpoint knows.")
-    parser.add_argument("model", type=Path, metavar="MODEL", help="checkpoint of fastnst train")
+    add_model(parser)
     parser.add_argument("--json", action="store_true", help="everything, as one JSON object")
     arguments = parser.parse_args(argv)
     from fastnst.checkpoint import load_checkpoint
 
-    checkpoint = load_checkpoint(arguments.model)
+    model = find_model(arguments.model)
+    checkpoint = load_checkpoint(model)
     network = checkpoint.network()
     info = {
-        "file": str(arguments.model),
-        "bytes": arguments.model.stat().st_size,
+        "file": str(model),
+        "bytes": model.stat().st_size,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         **checkpoint.info,
     }

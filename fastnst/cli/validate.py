@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastnst.cli.console import OneLineParser, StatusLine, clock, say
+from fastnst.cli.console import OneLineParser, StatusLine, add_model, clock, say
 from fastnst.errors import ConfigError
+from fastnst.shipped import find_model
 from fastnst.signals import EXIT_CODES, EndRequest
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def parser() -> OneLineParser:
         description="Measure what a checkpoint is worth: how many iterations of L-BFGS reach its "
         "loss on photographs that training never saw (Johnson et al. 2016, section 4.1).",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="checkpoint of fastnst train")
+    add_model(parser)
     parser.add_argument(
         "--data", required=True, metavar="PATH",
         help="photographs: a folder, a text file of paths, or a glob in quotes; of the folder that "
@@ -89,7 +90,7 @@ def run(argv: Sequence[str]) -> int:
     from fastnst.reference.validate import choose_photos, load_subject, summarize
 
     check_report(arguments.output, arguments.overwrite)
-    checkpoint = load_checkpoint(arguments.model)
+    checkpoint = load_checkpoint(find_model(arguments.model))
     photos = choose_photos(arguments.data, arguments.count, checkpoint)
     device = choose_device(arguments.device)
     status = StatusLine()
@@ -104,7 +105,7 @@ def run(argv: Sequence[str]) -> int:
         str(size): summarize(found, arguments.iterations, device) for size, found in results.items()
     }
     head = {
-        "model": str(arguments.model),
+        "model": str(checkpoint.path),
         "style": checkpoint.style_name,
         "network": checkpoint.info["network"]["kind"],
         "backbone": subject.loss.backbone.name,
@@ -115,7 +116,7 @@ def run(argv: Sequence[str]) -> int:
     _tell(summaries)
     if arguments.store:
         store_validation(checkpoint, summaries)
-        say(f"stored in {arguments.model}")
+        say(f"stored in {checkpoint.path}")
     say(f"report: {arguments.output / 'report.html'}")
     return EXIT_CODES[request.received]
 

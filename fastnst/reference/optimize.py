@@ -15,7 +15,7 @@ from torch import Tensor
 from fastnst.config import OptimizeConfig
 from fastnst.device import choose_device
 from fastnst.errors import OptimizationError
-from fastnst.image import to_tensor, write_image
+from fastnst.image import check_output, to_tensor, write_image
 from fastnst.perceptual.build import build_loss
 from fastnst.perceptual.losses import LossParts, PerceptualLoss, style_targets
 from fastnst.perceptual.weights import Progress as DownloadProgress
@@ -26,7 +26,7 @@ from fastnst.reference.iterates import (
     adam_iterates,
     lbfgs_iterates,
 )
-from fastnst.reference.records import Records, check_outputs
+from fastnst.reference.records import Records
 from fastnst.reference.sources import Sources, enlarge, read_sources
 from fastnst.reference.statistics import write_statistics
 from fastnst.signals import EndRequest
@@ -67,7 +67,7 @@ def optimize(
     where a loss is no finite number, which raises OptimizationError.
     """
     output = config.output_path
-    check_outputs(output, config.overwrite, config.log_dir)
+    check_output(output, config.overwrite, config.log_dir)
     device = choose_device(config.device)
     sources = read_sources(config)
     styles = [to_tensor(style) for style in sources.styles]

@@ -13,6 +13,7 @@ from PIL import Image
 from fastnst.config import PreviewConfig
 from fastnst.device import choose_device
 from fastnst.image import (
+    check_output,
     read_picture,
     resize_height,
     resize_long_side,
@@ -25,7 +26,6 @@ from fastnst.perceptual.build import build_loss
 from fastnst.perceptual.losses import PerceptualLoss, style_targets
 from fastnst.perceptual.weights import Progress as DownloadProgress
 from fastnst.reference.curves import descend
-from fastnst.reference.records import check_outputs
 from fastnst.reference.sources import check_size
 from fastnst.sheet import Tile, contact_sheet
 
@@ -79,7 +79,7 @@ def preview(
     ``on_step(done, all)`` counts iterations. Raises a FastnstError for what the user can mend.
     """
     assert config.content is not None
-    check_outputs(config.output, config.overwrite)
+    check_output(config.output, config.overwrite)
     content = resize_long_side(read_picture(config.content), config.size)
     layers = (*config.content_layers, *config.style_layers)
     check_size(content, config.content, layers)

@@ -9,9 +9,9 @@ from typing import TextIO
 
 from torch.utils.tensorboard import SummaryWriter
 
-from fastnst.errors import ConfigError, ImageWriteError
-from fastnst.files import make_writable, reason
-from fastnst.image import check_writable_format, write_image
+from fastnst.errors import ImageWriteError
+from fastnst.files import reason
+from fastnst.image import write_image
 from fastnst.reference.iterates import Iterate
 
 COLUMNS = ("step", "total", "content", "style", "total_variation", "seconds")
@@ -20,22 +20,6 @@ COLUMNS = ("step", "total", "content", "style", "total_variation", "seconds")
 def beside(output: Path, suffix: str) -> Path:
     """A file beside the output, named after it: out.png and losses.csv give out.losses.csv."""
     return output.with_name(f"{output.stem}.{suffix}")
-
-
-def check_outputs(output: Path, overwrite: bool, *folders: Path) -> None:
-    """Raises ConfigError or ImageWriteError, before anything is computed, where ``output`` can't
-    be written: its format, itself existing, its folder or one of ``folders``.
-    """
-    check_writable_format(output)
-    if output.is_dir():
-        raise ConfigError(f"{output}: is a folder; --output names the picture file")
-    if output.exists() and not overwrite:
-        raise ConfigError(f"{output}: exists already; --overwrite replaces it")
-    for folder in (output.parent, *folders):
-        try:
-            make_writable(folder)
-        except OSError as error:
-            raise ConfigError(f"{folder}: can't be written to ({reason(error)})") from error
 
 
 class Records:

@@ -37,6 +37,16 @@ def loss_options(config: LossConfig) -> dict[str, Any]:
     return {field.name: plain(getattr(config, field.name)) for field in fields}
 
 
+def versions() -> dict[str, str]:
+    """Versions of what computes."""
+    return {
+        "fastnst": fastnst.__version__,
+        "torch": str(torch.__version__),
+        "pytorch_lightning": version("pytorch-lightning"),
+        "python": platform.python_version(),
+    }
+
+
 def describe_style(path: Path, picture: Image.Image, weight: float) -> dict[str, Any]:
     """A style image by name, hash, size as used, and weight."""
     return {
@@ -80,12 +90,7 @@ def describe_run(
             "options": options,
         },
         "losses": {},
-        "versions": {
-            "fastnst": fastnst.__version__,
-            "torch": str(torch.__version__),
-            "pytorch_lightning": version("pytorch-lightning"),
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
     }
 
 

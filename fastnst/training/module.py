@@ -10,7 +10,6 @@ from torch import Tensor
 
 from fastnst.checkpoint import KEY, TARGETS_KEY, pack_symmetric
 from fastnst.config import TrainConfig
-from fastnst.errors import TrainingError
 from fastnst.networks import TransferNetwork
 from fastnst.perceptual.losses import LossParts, PerceptualLoss
 from fastnst.training.budget import Budget, learning_rate, style_share
@@ -38,6 +37,10 @@ class StyleTraining(pl.LightningModule):
         self.budget = budget
         self.description = description
         self.learning_rate = 0.0
+        # What the guard lowers after a rollback, and what it looks at.
+        self.rate_factor = 1.0
+        self.saturation = 0.0
+        self.took_step = False
         # The last step's loss, for those who watch.
         self.latest: LossParts | None = None
         # In a tuple, out of PyTorch's sight: the backbone belongs in no checkpoint.
@@ -59,7 +62,8 @@ class StyleTraining(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         progress = self.budget.progress(self.global_step)
-        self.learning_rate = learning_rate(self.config, progress, self.global_step)
+        rate = learning_rate(self.config, progress, self.global_step)
+        self.learning_rate = rate * self.rate_factor
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = self.learning_rate
 
@@ -73,27 +77,21 @@ class StyleTraining(pl.LightningModule):
         content = content.contiguous(memory_format=torch.channels_last)
         features = self.perceptual_loss.content_features(content)
         share = style_share(self.config, self.budget.progress(self.global_step))
-        parts: LossParts = self.perceptual_loss(self.network(content), features, share)
+        stylized = self.network(content)
+        self.saturation = saturation(stylized.detach())
+        parts: LossParts = self.perceptual_loss(stylized, features, share)
         return parts
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """The loss to descend; None, which is no step, where it is not a finite number."""
         parts = self.losses(batch.images.float() / 255)
-        self._check_finite(parts)
         self.latest = parts.detach()
-        return parts.total
+        self.took_step = not self.latest.broken_terms()
+        return parts.total if self.took_step else None
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.budget.progress(self.global_step) >= 1:
             self.trainer.should_stop = True
-
-    def _check_finite(self, parts: LossParts) -> None:
-        broken = parts.broken_terms()
-        if not broken:
-            return
-        raise TrainingError(
-            f"step {self.global_step + 1}: the {' and '.join(broken)} loss is not a "
-            "finite number; the last checkpoint is kept; try a lower --learning-rate"
-        )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         training = self.description["training"]
@@ -104,3 +102,10 @@ class StyleTraining(pl.LightningModule):
         checkpoint[TARGETS_KEY] = {
             layer: pack_symmetric(target) for layer, target in self.perceptual_loss.targets.items()
         }
+
+
+def saturation(images: Tensor) -> float:
+    """Share, 0..1, of the values of pictures (B, 3, H, W) at the ends of 0..1 or beyond."""
+    half_a_level = 0.5 / 255
+    ends = (images <= half_a_level) | (images >= 1 - half_a_level)
+    return float(ends.float().mean())

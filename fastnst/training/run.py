@@ -33,13 +33,14 @@ from fastnst.training.callbacks import (
 )
 from fastnst.training.data import PhotoDataset, photo_loader
 from fastnst.training.describe import describe_run, describe_style, refuse_other_settings
+from fastnst.training.guard import Guard
 from fastnst.training.logs import (
     log_configuration,
     log_outcome,
     quiet_lightning,
     run_logger,
 )
-from fastnst.training.module import StyleTraining
+from fastnst.training.module import StyleTraining, saturation
 from fastnst.training.saving import AtomicCheckpointIO
 from fastnst.training.validation import CheapValidation
 
@@ -117,13 +118,17 @@ def train(
         measured = pick_evenly(held_out, config.validation_photos)
         crops = center_crops(measured, config.image_size).to(device)
         watchers.append(CheapValidation(crops, loss.to(device)))
-    return _fit(config, module, loader, watchers, len(for_training), device, precision, on_progress)
+    guard = Guard(notify or (lambda _: None), saturation(styles.thumbnail))
+    return _fit(
+        config, module, loader, guard, watchers, len(for_training), device, precision, on_progress
+    )
 
 
 def _fit(
     config: TrainConfig,
     module: StyleTraining,
     loader: Any,
+    guard: Guard,
     watchers: list[pl.Callback],
     photos: int,
     device: torch.device,
@@ -136,6 +141,7 @@ def _fit(
     interruption = Interruption()
     callbacks: list[pl.Callback] = [
         BadFiles(run_folder / "bad_files.txt", photos),
+        guard,
         Meter(on_progress or (lambda _: None), config.log_every),
         *watchers,
         PeriodicSave(last, config.save_every),

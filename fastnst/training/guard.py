@@ -1,0 +1,125 @@
+"""A run that goes astray is taken back to where it was good, at a lower rate."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from fastnst.errors import TrainingError
+from fastnst.training.module import StyleTraining
+
+MAX_ROLLBACKS = 3
+# Steps between two snapshots. The older of the last two is gone back to: what broke the run may
+# have begun just before it shows.
+SNAPSHOT_EVERY = 20
+# How much lower the learning rate is after each rollback.
+BACKOFF = 0.5
+# A loss this many times the median of the last steps is a spike: single photographs reach 5.
+SPIKE = 10.0
+# Share of a picture's values at the ends of 0..1 that makes it black or posterized, unless the
+# style is nearly so itself, as drawings on white paper are.
+SATURATED = 0.95
+# Steps in a row with a spike or a saturated picture: one photograph alone may have either.
+PATIENCE = 3
+
+
+class Guard(pl.Callback):
+    """Watches for losses that are no numbers, spikes, and black or saturated pictures.
+
+    Goes back to the last good weights and optimizer state, at a lower rate, and says so; the fourth
+    time it stops the run with TrainingError, which names the step and the term.
+    """
+
+    def __init__(self, notify: Callable[[str], None], style_saturation: float = 0.0) -> None:
+        self.notify = notify
+        self.saturated = max(SATURATED, (1 + style_saturation) / 2)
+        self.rollbacks = 0
+        self._totals: deque[float] = deque(maxlen=50)
+        self._snapshots: deque[tuple[int, dict[str, Any], dict[str, Any]]] = deque(maxlen=2)
+        self._strikes = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run has to know."""
+        return {"rollbacks": self.rollbacks}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rollbacks = int(state_dict["rollbacks"])
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, StyleTraining)
+        pl_module.rate_factor = BACKOFF**self.rollbacks
+        self._take_snapshot(trainer, pl_module)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        assert isinstance(pl_module, StyleTraining)
+        trouble = self._trouble(pl_module)
+        if trouble is None:
+            if trainer.global_step % SNAPSHOT_EVERY == 0 and not self._strikes:
+                self._take_snapshot(trainer, pl_module)
+            return
+        # A step without a number is not taken, so the counter stands before it.
+        step = trainer.global_step + (0 if pl_module.took_step else 1)
+        if self.rollbacks == MAX_ROLLBACKS:
+            raise TrainingError(
+                f"step {step}: {trouble}, after {MAX_ROLLBACKS} rollbacks; the last checkpoint is "
+                "kept; try a lower --learning-rate or --style-weight"
+            )
+        self._roll_back(trainer, pl_module, f"step {step}: {trouble}")
+
+    def _trouble(self, pl_module: StyleTraining) -> str | None:
+        """What is wrong with the step just taken, in words."""
+        parts = pl_module.latest
+        assert parts is not None
+        broken = parts.broken_terms()
+        if broken:
+            return f"the {' and '.join(broken)} loss is not a finite number"
+        total = float(parts.total)
+        usual = statistics.median(self._totals) if self._totals else total
+        found = None
+        if total > SPIKE * usual and len(self._totals) >= 10:
+            terms = parts.weighted()
+            worst = max(terms, key=lambda name: float(terms[name]))
+            found = f"the loss is {total:.3g}, usually {usual:.3g}, most of it the {worst} term"
+        elif pl_module.saturation > self.saturated:
+            found = f"{pl_module.saturation:.0%} of the picture is black or white"
+        self._strikes = self._strikes + 1 if found else 0
+        if not found:
+            self._totals.append(total)
+        return found if self._strikes >= PATIENCE else None
+
+    def _take_snapshot(self, trainer: pl.Trainer, pl_module: StyleTraining) -> None:
+        if not all(bool(torch.isfinite(p).all()) for p in pl_module.network.parameters()):
+            return
+        self._snapshots.append(
+            (
+                trainer.global_step,
+                copy.deepcopy(pl_module.network.state_dict()),
+                copy.deepcopy(trainer.optimizers[0].state_dict()),
+            )
+        )
+
+    def _roll_back(self, trainer: pl.Trainer, pl_module: StyleTraining, why: str) -> None:
+        step, weights, optimizer = self._snapshots[0]
+        self._snapshots = deque([self._snapshots[0]], maxlen=2)
+        pl_module.network.load_state_dict(weights)
+        trainer.optimizers[0].load_state_dict(copy.deepcopy(optimizer))
+        self.rollbacks += 1
+        self._strikes = 0
+        pl_module.rate_factor = BACKOFF**self.rollbacks
+        self.notify(
+            f"{why}; going back to the weights of step {step} at {pl_module.rate_factor:g} times "
+            f"the learning rate ({self.rollbacks} of {MAX_ROLLBACKS})"
+        )
