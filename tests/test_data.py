@@ -123,7 +123,7 @@ def test_a_collection_without_a_readable_photograph_is_an_error(tmp_path):
         file.write_bytes(b"no picture")
     with pytest.raises(DataError, match="none of the 2 photographs"):
         PhotoDataset(files, 32, seed=0)[0]
-    with pytest.raises(DataError, match="none of the held-out"):
+    with pytest.raises(DataError, match="none of the photographs to measure with"):
         center_crops(files, 32)
 
 

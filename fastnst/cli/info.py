@@ -66,9 +66,10 @@ def _validation(validation: Any) -> dict[str, str]:
     for size, summary in validation.items():
         counts = (summary or {}).get("k") if isinstance(summary, dict) else None
         if isinstance(counts, dict):
-            limit = f"more than {summary.get('limit')}"
             low, median, high = (
-                limit if counts.get(name) is None else counts[name]
+                f"{float(counts[name]):.1f}"
+                if isinstance(counts.get(name), (int, float))
+                else f"more than {summary.get('limit')}"
                 for name in ("q1", "median", "q3")
             )
             rows[f"worth at {size}"] = (

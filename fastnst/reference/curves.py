@@ -98,11 +98,17 @@ def noise_like(content: Tensor, seed: int) -> Tensor:
     return torch.rand(content.shape, generator=generator).to(content.device)
 
 
-def cached_curves(loss: PerceptualLoss, contents: Tensor, limit: int) -> list[list[float]]:
+def cached_curves(
+    loss: PerceptualLoss,
+    contents: Tensor,
+    limit: int,
+    notify: Callable[[str], None] | None = None,
+) -> list[list[float]]:
     """Totals of the curves from noise for content images (N, 3, H, W), 0..1.
 
     Kept in the user's cache under everything that they depend on: a second run for the same style
-    and photographs has them at once. A cache that can't be written is done without.
+    and photographs has them at once. A cache that can't be written is done without. ``notify`` is
+    told before a computation.
     """
     path = cache_folder() / "curves" / f"{_key(loss, contents, limit)}.json"
     try:
@@ -111,6 +117,11 @@ def cached_curves(loss: PerceptualLoss, contents: Tensor, limit: int) -> list[li
             return [[float(total) for total in totals] for totals in stored]
     except (OSError, ValueError, TypeError):
         pass  # Absent or damaged: computed anew.
+    if notify is not None:
+        notify(
+            f"optimizing {len(contents)} held-out photographs to compare with, once for this style "
+            "(--validation-photos 0 does without)"
+        )
     curves = [
         list(descend(loss, content, noise_like(content, i), limit).totals)
         for i, content in enumerate(contents.split(1))

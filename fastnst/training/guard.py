@@ -70,8 +70,8 @@ class Guard(pl.Callback):
             if trainer.global_step % SNAPSHOT_EVERY == 0 and not self._strikes:
                 self._take_snapshot(trainer, pl_module)
             return
-        # A step without a number is not taken, so the counter stands before it.
-        step = trainer.global_step + (0 if pl_module.took_step else 1)
+        # Lightning counts a step whose loss was no number as well, though it changes nothing.
+        step = trainer.global_step
         if self.rollbacks == MAX_ROLLBACKS:
             raise TrainingError(
                 f"step {step}: {trouble}, after {MAX_ROLLBACKS} rollbacks; the last checkpoint is "

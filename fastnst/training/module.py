@@ -40,7 +40,6 @@ class StyleTraining(pl.LightningModule):
         # What the guard lowers after a rollback, and what it looks at.
         self.rate_factor = 1.0
         self.saturation = 0.0
-        self.took_step = False
         # The last step's loss, for those who watch.
         self.latest: LossParts | None = None
         # In a tuple, out of PyTorch's sight: the backbone belongs in no checkpoint.
@@ -86,8 +85,7 @@ class StyleTraining(pl.LightningModule):
         """The loss to descend; None, which is no step, where it is not a finite number."""
         parts = self.losses(batch.images.float() / 255)
         self.latest = parts.detach()
-        self.took_step = not self.latest.broken_terms()
-        return parts.total if self.took_step else None
+        return None if self.latest.broken_terms() else parts.total
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.budget.progress(self.global_step) >= 1:

@@ -117,7 +117,7 @@ def train(
     if config.validation_photos:
         measured = pick_evenly(held_out, config.validation_photos)
         crops = center_crops(measured, config.image_size).to(device)
-        watchers.append(CheapValidation(crops, loss.to(device)))
+        watchers.append(CheapValidation(crops, loss.to(device), notify))
     guard = Guard(notify or (lambda _: None), saturation(styles.thumbnail))
     return _fit(
         config, module, loader, guard, watchers, len(for_training), device, precision, on_progress

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -25,9 +26,11 @@ class CheapValidation(pl.Callback):
     when the run begins, once for each style and photograph: they stay in the user's cache.
     """
 
-    def __init__(self, images: Tensor, loss: PerceptualLoss) -> None:
+    def __init__(
+        self, images: Tensor, loss: PerceptualLoss, notify: Callable[[str], None] | None = None
+    ) -> None:
         self.images = images
-        self.curves = cached_curves(loss, images, ITERATIONS)
+        self.curves = cached_curves(loss, images, ITERATIONS, notify)
 
     def on_train_batch_end(
         self,
