@@ -93,7 +93,7 @@ def load_backbone(
         raise BackboneError(
             "vgg19_caffe: fastnst does not fetch these weights; give vgg19-d01eb7cb.pth, which "
             "neural-style-pt's models/download_models.py fetches, with --backbone-weights FILE, "
-            "or take --backbone embedded, whose features have the same preprocessing and scale"
+            "or take --backbone embedded, which has the same preprocessing"
         )
     if name != "auto":
         return _cached(name) or _fetched(name, on_progress)
