@@ -1,5 +1,28 @@
-"""fastnst: train and apply feed-forward style networks."""
+"""fastnst: train and apply feed-forward style networks.
+
+>>> import fastnst
+>>> wave = fastnst.load("wave")
+>>> picture = wave("photo.jpg")  # a PIL image
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import os
+
+    from fastnst.filters import Filter
+
 __version__ = "0.1.0"
+
+
+def load(model: str | os.PathLike[str], device: str = "auto") -> Filter:
+    """The filter of a checkpoint's file, or of a style that comes with fastnst, by its name.
+
+    Raises CheckpointError or ConfigError.
+    """
+    # Imported here, so that "import fastnst" costs nothing.
+    from fastnst.filters import Filter
+
+    return Filter.load(model, device)

@@ -2,20 +2,51 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from fastnst.checkpoint import load_checkpoint
 from fastnst.device import choose_device
+from fastnst.effects import Effects, luminance, stylize_with
 from fastnst.errors import ConfigError, ImageWriteError
 from fastnst.files import make_writable, reason
-from fastnst.image import WRITE_FORMATS, check_writable_format, read_image, write_image
+from fastnst.image import (
+    WRITE_FORMATS,
+    check_writable_format,
+    limit_long_side,
+    read_decoded,
+    read_picture,
+    resize,
+    srgb_profile,
+    to_picture,
+    to_tensor,
+    write_picture,
+)
 from fastnst.networks import TransferNetwork
 from fastnst.photos import pictures_below
+
+PLAIN = Effects()
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """What becomes of a file besides the style.
+
+    ``max_size`` shrinks to this long side first. ``mask`` is a picture, stylized where it is white.
+    ``metadata`` that the result takes along: "none", "icc" (that its colours are sRGB) or "keep"
+    (the EXIF data too, with the place it was taken at).
+    """
+
+    max_size: int | None = None
+    effects: Effects = PLAIN
+    mask: Path | None = None
+    metadata: Literal["none", "icc", "keep"] = "icc"
 
 
 class Stylizer:
@@ -37,9 +68,12 @@ class Stylizer:
         return cls(checkpoint.network(), device, checkpoint.style_name)
 
     @torch.inference_mode()
-    def __call__(self, image: Tensor) -> Tensor:
+    def __call__(
+        self, image: Tensor, effects: Effects = PLAIN, mask: Tensor | None = None
+    ) -> Tensor:
         """Stylize pictures (B, 3, H, W), RGB, sRGB, 0..1; the result has the same shape.
 
+        ``mask`` (1, 1, H, W), 0..1, is stylized where it is 1.
         Raises ValueError for another shape and for values that are no finite numbers in 0..1.
         """
         if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
@@ -48,12 +82,37 @@ class Stylizer:
         if not bool(((image >= 0) & (image <= 1)).all()):
             raise ValueError("a picture's values are finite numbers in 0..1")
         laid_out = image.to(self.device, torch.float32, memory_format=torch.channels_last)
-        stylized: Tensor = self.network(laid_out)
+        mask = mask if mask is None else mask.to(self.device)
+        stylized = stylize_with(self.network, laid_out, effects, mask)
         return stylized.to(image.device, image.dtype)
 
-    def stylize_file(self, source: Path, target: Path, max_size: int | None = None) -> None:
-        """Stylize a file into another. Raises ImageReadError or ImageWriteError."""
-        write_image(self(read_image(source, max_size)), target)
+    def stylize_file(self, source: Path, target: Path, options: FileOptions | None = None) -> str:
+        """Stylize a file into another, keeping its transparency.
+
+        Returns what is worth telling of it, such as an animation's other frames being left out, or
+        nothing. Raises ImageReadError or ImageWriteError.
+        """
+        options = options or FileOptions()
+        decoded = read_decoded(source)
+        picture, alpha = decoded.picture, decoded.alpha
+        if options.max_size is not None:
+            picture = limit_long_side(picture, options.max_size)
+            alpha = None if alpha is None else resize(alpha, picture.size)
+        mask = None if options.mask is None else _read_mask(options.mask, picture.size)
+        stylized = self(to_tensor(picture), options.effects, mask)
+        write_picture(
+            to_picture(stylized),
+            target,
+            alpha,
+            exif=decoded.exif if options.metadata == "keep" else b"",
+            profile=b"" if options.metadata == "none" else srgb_profile(),
+        )
+        return f"first of {decoded.frames} frames" if decoded.frames > 1 else ""
+
+
+def _read_mask(path: Path, size: tuple[int, int]) -> Tensor:
+    """A mask file as (1, 1, H, W), 0..1, stretched to ``size`` (width, height)."""
+    return luminance(to_tensor(resize(read_picture(path), size)))
 
 
 @dataclass(frozen=True)
@@ -76,6 +135,7 @@ def plan_jobs(inputs: Sequence[Path], output: Path | None, style_name: str) -> l
     Raises ConfigError where two inputs would become one file, an input would be replaced or a
     folder has no ``output``; ImageWriteError for a suffix or a folder that can't be written.
     """
+    inputs = [path for given in inputs for path in _expanded(given)]
     single = len(inputs) == 1 and not inputs[0].is_dir()
     if single and output is not None and output.suffix and not output.is_dir():
         check_writable_format(output)
@@ -92,6 +152,13 @@ def plan_jobs(inputs: Sequence[Path], output: Path | None, style_name: str) -> l
     _refuse_collisions(jobs)
     _make_folders({job.target.parent for job in jobs})
     return jobs
+
+
+def _expanded(given: Path) -> list[Path]:
+    """The files of a pattern that the shell has left as it is, else the path itself."""
+    if given.exists() or not glob.has_magic(str(given)):
+        return [given]
+    return [Path(match) for match in sorted(glob.glob(str(given), recursive=True))] or [given]
 
 
 def _sources(inputs: Sequence[Path]) -> Iterator[tuple[Path, Path, bool]]:

@@ -11,9 +11,8 @@ import torch
 from conftest import CORPUS, make_picture
 from PIL import Image, ImageCms
 
-from fastnst import image
 from fastnst.errors import ImageReadError, ImageWriteError
-from fastnst.image import read_image, read_picture, write_image
+from fastnst.image import WRITE_FORMATS, decode, read_image, read_picture, to_tensor, write_image
 
 RGB = make_picture(40, 30, 1)
 
@@ -163,7 +162,7 @@ def test_every_cut_of_a_picture_is_an_error_or_a_picture(tmp_path):
 
 
 def test_too_many_pixels_are_refused_from_the_header(tmp_path, monkeypatch):
-    monkeypatch.setattr(image, "MAX_PIXELS", 100)
+    monkeypatch.setattr(decode, "MAX_PIXELS", 100)
     path = saved(RGB, tmp_path / "x.png")
     with pytest.raises(ImageReadError, match="40 x 30 pixels are more"):
         read_picture(path)
@@ -187,10 +186,10 @@ def test_the_corpus_gives_pictures_or_one_line_errors():
     assert counts["refused"] > 300
 
 
-@pytest.mark.parametrize("suffix", sorted(image.WRITE_FORMATS))
+@pytest.mark.parametrize("suffix", sorted(WRITE_FORMATS))
 def test_what_is_written_reads_back(suffix, tmp_path):
     path = tmp_path / f"x{suffix}"
-    write_image(image.to_tensor(RGB), path)
+    write_image(to_tensor(RGB), path)
     assert near(read_picture(path), RGB, 0 if suffix in (".png", ".tif", ".bmp") else 12)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 

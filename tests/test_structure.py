@@ -17,8 +17,9 @@ ROOT = Path(fastnst.__file__).parent
 FLOORS = {
     "errors": 0, "config": 0, "files": 0, "signals": 0,
     "networks": 1, "image": 1, "device": 1, "sheet": 1, "shipped": 1,
-    "checkpoint": 2, "perceptual": 2, "photos": 2,
+    "checkpoint": 2, "perceptual": 2, "photos": 2, "effects": 1,
     "stylize": 3,
+    "filters": 4,
     "reference": 4,
     "training": 5,
     "cli": 6, "__main__": 7,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastnst.cli.console import OneLineParser, StatusLine, add_model, say
 from fastnst.errors import (
@@ -14,6 +17,9 @@ from fastnst.errors import (
     FastnstError,
 )
 from fastnst.shipped import find_model
+
+if TYPE_CHECKING:
+    from fastnst.stylize import FileOptions, Job, Stylizer
 
 
 def parser() -> OneLineParser:
@@ -32,9 +38,43 @@ def parser() -> OneLineParser:
     parser.add_argument(
         "--max-size", type=int, metavar="PIXELS", help="shrink to this long side first"
     )
+    parser.add_argument(
+        "--strength", type=float, default=1.0, metavar="0..1",
+        help="blend with the photograph: 0 leaves it as it is (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--keep-colors", action="store_true", help="take the luminance alone from the style"
+    )
+    parser.add_argument(
+        "--mask", type=Path, metavar="FILE",
+        help="a picture, stretched over each input: stylize where it is white",
+    )  # fmt: skip
+    parser.add_argument(
+        "--stroke-size", type=float, default=1.0, metavar="FACTOR",
+        help="strokes so many times as large (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--metadata", choices=("none", "icc", "keep"), default="icc",
+        help="what the results take along: 'icc', that their colours are sRGB (default); 'keep', "
+        "the EXIF data too, GPS included",
+    )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace existing results")
+    parser.add_argument(
+        "--shard", type=_shard, default=(1, 1), metavar="I/N",
+        help="of all inputs take every N-th, from the I-th on: for N machines",
+    )  # fmt: skip
+    parser.add_argument(
+        "--json", action="store_true", help="a line of JSON on stdout for each input"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
     return parser
+
+
+def _shard(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"'{text}' is not I/N with I from 1 to N")
+    return int(part), int(parts)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -42,29 +82,48 @@ def run(argv: Sequence[str]) -> int:
     arguments = parser().parse_args(argv)
     if arguments.max_size is not None and arguments.max_size < 1:
         raise ConfigError(f"--max-size must be at least 1, not {arguments.max_size}")
-    from fastnst.stylize import Stylizer, plan_jobs
+    from fastnst.effects import Effects
+    from fastnst.image import read_picture
+    from fastnst.stylize import FileOptions, Stylizer, plan_jobs
 
+    effects = Effects(arguments.strength, arguments.keep_colors, arguments.stroke_size)
+    options = FileOptions(arguments.max_size, effects, arguments.mask, arguments.metadata)
+    if options.mask is not None:
+        read_picture(options.mask)  # A mask that can't be read is told once, before anything.
     stylizer = Stylizer.load(find_model(arguments.model), arguments.device)
-    jobs = plan_jobs(arguments.inputs, arguments.output, stylizer.name)
+    part, parts = arguments.shard
+    planned = plan_jobs(arguments.inputs, arguments.output, stylizer.name)
+    jobs = planned[part - 1 :: parts]
     status = StatusLine()
-    done = failed = 0
+    counts = dict.fromkeys(("done", "kept", "failed"), 0)
+    named_kept = 0
     for number, job in enumerate(jobs, 1):
-        if job.target.exists() and not arguments.overwrite:
+        outcome, news = _stylize(stylizer, job, options, arguments.overwrite)
+        counts[outcome] += 1
+        named_kept += outcome == "kept" and job.named
+        if news:
             status.end()
-            say(f"{job.target}: exists already and is kept; --overwrite replaces it")
-            failed += job.named
-            continue
-        try:
-            stylizer.stylize_file(job.source, job.target, arguments.max_size)
-        except FastnstError as error:
-            status.end()
-            say(f"fastnst: error: {' '.join(str(error).split())}")
-            failed += 1
-            continue
-        done += 1
-        if len(jobs) == 1 or status.due() or number == len(jobs):
+            say(f"fastnst: error: {news}" if outcome == "failed" else news)
+        if arguments.json:
+            row = {"source": str(job.source), "target": str(job.target), "outcome": outcome}
+            print(json.dumps({**row, "message": news}), flush=True)
+        if outcome == "done" and (len(jobs) == 1 or status.due() or number == len(jobs)):
             status.show(f"{number} of {len(jobs)}: {job.target}")
     status.end()
-    if not failed:
+    # A result that was to be made by its name and lies there already is no success.
+    if not counts["failed"] and not named_kept:
         return EXIT_DONE
-    return EXIT_PARTIAL if done else EXIT_USAGE
+    return EXIT_PARTIAL if counts["done"] else EXIT_USAGE
+
+
+def _stylize(
+    stylizer: Stylizer, job: Job, options: FileOptions, overwrite: bool
+) -> tuple[str, str]:
+    """Do a job; returns "done", "kept" or "failed", and a line worth telling or nothing."""
+    if job.target.exists() and not overwrite:
+        return "kept", f"{job.target}: exists already and is kept; --overwrite replaces it"
+    try:
+        news = stylizer.stylize_file(job.source, job.target, options)
+    except FastnstError as error:
+        return "failed", " ".join(str(error).split())
+    return "done", f"{job.source}: {news}" if news else ""

@@ -1,0 +1,86 @@
+"""A checkpoint as a Python function, for pictures in whatever form the caller has them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from PIL import Image
+
+from fastnst.effects import Effects
+from fastnst.image import read_decoded, to_picture, to_tensor
+from fastnst.shipped import find_model
+from fastnst.stylize import Stylizer
+
+Picture = str | os.PathLike[str] | Image.Image | np.ndarray
+# The column of a batch that holds the pictures, as Ray Data's read_images names it.
+COLUMN = "image"
+
+
+class Filter:
+    """Call it with a picture, get the stylized picture as a PIL image.
+
+    A picture is a path, a PIL image of any mode, or an array (H, W, 3) or (H, W), uint8 or float
+    0..1, RGB. A mapping of arrays, as Ray Data's ``map_batches`` hands them, comes back with the
+    pictures of its column "image" (N, H, W, 3) stylized, uint8.
+    """
+
+    def __init__(self, stylizer: Stylizer) -> None:
+        self.stylizer = stylizer
+
+    @classmethod
+    def load(cls, model: str | os.PathLike[str], device: str = "auto") -> Filter:
+        """See ``fastnst.load``."""
+        return cls(Stylizer.load(find_model(Path(model)), device))
+
+    @overload
+    def __call__(self, picture: Picture, **effects: Any) -> Image.Image: ...
+    @overload
+    def __call__(self, picture: Mapping[str, Any], **effects: Any) -> dict[str, Any]: ...
+    def __call__(
+        self, picture: Picture | Mapping[str, Any], **effects: Any
+    ) -> Image.Image | dict[str, Any]:
+        """Stylize; ``effects`` are the fields of ``fastnst.effects.Effects``.
+
+        Raises ImageReadError for a file, ValueError for anything else that is no picture.
+        """
+        chosen = Effects(**effects)
+        if not isinstance(picture, Mapping):
+            return self._one(picture, chosen)
+        stylized = [np.asarray(self._one(array, chosen)) for array in picture[COLUMN]]
+        return {**picture, COLUMN: np.stack(stylized)}
+
+    def _one(self, picture: Picture, effects: Effects) -> Image.Image:
+        rgb, alpha = _opened(picture)
+        stylized = to_picture(self.stylizer(to_tensor(rgb), effects))
+        if alpha is not None:
+            stylized.putalpha(alpha)
+        return stylized
+
+
+def _opened(picture: Picture) -> tuple[Image.Image, Image.Image | None]:
+    """A picture in mode RGB, and its transparency where it has any."""
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(_bytes(picture))
+    if not isinstance(picture, Image.Image):
+        decoded = read_decoded(Path(picture))
+        return decoded.picture, decoded.alpha
+    if picture.has_transparency_data:
+        rgba = picture.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB"), rgba.getchannel("A")
+    return picture.convert("RGB"), None
+
+
+def _bytes(array: np.ndarray) -> np.ndarray:
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise ValueError(f"a picture is an array (H, W, 3) or (H, W), not {array.shape}")
+    array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind != "f" or not bool(((array >= 0) & (array <= 1)).all()):
+        raise ValueError("a picture's values are uint8, or finite numbers in 0..1")
+    return np.round(array * 255).astype(np.uint8)

@@ -1,0 +1,248 @@
+"""The picture survives: transparency, metadata, effects, and pictures in every form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_picture
+from PIL import ExifTags, Image
+from test_checkpoint import contents
+from test_cli import one_line
+
+import fastnst
+from fastnst.checkpoint import save_checkpoint
+from fastnst.cli import main
+from fastnst.effects import Effects, luminance, resized, stylize_with, with_colors_of
+from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE, ConfigError, ImageReadError
+from fastnst.image import read_decoded, read_image
+from fastnst.stylize import Stylizer
+
+
+@pytest.fixture
+def model(tmp_path) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path / "paint.ckpt"
+    save_checkpoint(contents(), path)
+    return path
+
+
+def invert(image: torch.Tensor) -> torch.Tensor:
+    return 1 - image
+
+
+def test_strength_blends_from_the_photograph_to_the_style(image):
+    assert torch.equal(stylize_with(invert, image, Effects(strength=0)), image)
+    half = stylize_with(invert, image, Effects(strength=0.5))
+    torch.testing.assert_close(half, torch.full_like(half, 0.5))
+    assert torch.equal(stylize_with(invert, image, Effects()), invert(image))
+
+
+def test_a_mask_is_stylized_where_it_is_white(image):
+    mask = torch.zeros(1, 1, 40, 48)
+    mask[..., :24] = 1
+    found = stylize_with(invert, image, Effects(), mask)
+    torch.testing.assert_close(found[..., :24], invert(image)[..., :24])
+    assert torch.equal(found[..., 24:], image[..., 24:])
+
+
+def test_keep_colors_takes_the_luminance_alone():
+    generator = torch.Generator().manual_seed(0)
+    photo = 0.4 + 0.2 * torch.rand(1, 3, 9, 9, generator=generator)
+    stylized = 0.4 + 0.2 * torch.rand(1, 3, 9, 9, generator=generator)
+    found = with_colors_of(stylized, photo)
+    torch.testing.assert_close(luminance(found), luminance(stylized))
+    # Colour differences are the photograph's.
+    torch.testing.assert_close(found[:, 0] - found[:, 1], photo[:, 0] - photo[:, 1])
+    grey = photo.mean(dim=1, keepdim=True).expand(1, 3, 9, 9)
+    torch.testing.assert_close(
+        with_colors_of(stylized, grey), luminance(stylized).expand(1, 3, 9, 9)
+    )
+
+
+def test_stroke_size_shows_the_network_a_scaled_picture_and_gives_back_detail(image):
+    seen = []
+
+    def identity(picture):
+        seen.append(tuple(picture.shape[-2:]))
+        return picture
+
+    found = stylize_with(identity, image, Effects(stroke_size=2))
+    assert seen == [(20, 24)]
+    assert found.shape == image.shape
+    # With a network that does nothing, the photograph's luminance is there again, but for clipping.
+    soft = 0.3 + 0.4 * image
+    again = stylize_with(identity, soft, Effects(stroke_size=2))
+    torch.testing.assert_close(luminance(again), luminance(soft), atol=1e-5, rtol=0)
+    assert float((resized(resized(soft, [20, 24]), [40, 48]) - soft).abs().max()) > 0.05
+    stylize_with(identity, image, Effects(stroke_size=0.5))
+    assert seen[-1] == (80, 96)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"strength": 1.1}, {"strength": float("nan")}, {"stroke_size": 0}]
+)
+def test_effects_out_of_range_are_refused(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Effects(**wrong)
+
+
+@pytest.mark.parametrize(("suffix", "tolerance"), [(".png", 0), (".webp", 0), (".tif", 0)])
+def test_transparency_is_kept(suffix, tolerance, model, tmp_path):
+    alpha = Image.linear_gradient("L").resize((37, 23))
+    picture = make_picture(37, 23)
+    picture.putalpha(alpha)
+    source, target = tmp_path / "in.png", tmp_path / f"out{suffix}"
+    picture.save(source)
+    assert main(["apply", str(model), str(source), "--output", str(target)]) == EXIT_DONE
+    with Image.open(target) as result:
+        assert result.mode == "RGBA"
+        found = np.asarray(result.getchannel("A")).astype(int)
+    assert np.abs(found - np.asarray(alpha)).max() <= tolerance
+
+
+def test_transparency_becomes_white_where_the_format_has_none(model, tmp_path):
+    picture = Image.new("RGBA", (32, 32), (200, 20, 20, 0))
+    picture.save(tmp_path / "in.png")
+    arguments = ["apply", str(model), str(tmp_path / "in.png"), "--output"]
+    assert main([*arguments, str(tmp_path / "out.jpg")]) == EXIT_DONE
+    assert float(read_image(tmp_path / "out.jpg").min()) > 0.99
+
+
+def test_an_opaque_alpha_channel_adds_none(tmp_path):
+    picture = make_picture(8, 8)
+    picture.putalpha(255)
+    picture.save(tmp_path / "x.png")
+    assert read_decoded(tmp_path / "x.png").alpha is None
+
+
+@pytest.fixture
+def tagged(tmp_path) -> Path:
+    """A JPEG that lies on its side, with a camera's name and the place it was taken at."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.Make] = "Obscura"
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] = "N"
+    path = tmp_path / "tagged.jpg"
+    make_picture(40, 24).save(path, exif=exif.tobytes())
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("metadata", ["none", "icc", "keep"])
+def test_metadata_goes_along_by_choice_and_gps_only_with_keep(
+    metadata, suffix, model, tagged, tmp_path
+):
+    target = tmp_path / f"out{suffix}"
+    arguments = ["apply", str(model), str(tagged), "--output", str(target)]
+    assert main([*arguments, "--metadata", metadata]) == EXIT_DONE
+    with Image.open(target) as result:
+        exif = result.getexif()
+        profile = result.info.get("icc_profile")
+        assert result.size == (24, 40)
+    assert (profile is None) == (metadata == "none")
+    assert exif.get(ExifTags.Base.Make) == ("Obscura" if metadata == "keep" else None)
+    assert bool(exif.get_ifd(ExifTags.IFD.GPSInfo)) == (metadata == "keep")
+    # Upright already: a viewer that turned it again would be wrong.
+    assert exif.get(ExifTags.Base.Orientation, 1) == 1
+
+
+def test_an_animation_gives_its_first_frame_and_says_so(model, tmp_path, capsys):
+    frames = [make_picture(20, 20, seed) for seed in range(3)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    target = tmp_path / "out.png"
+    assert main(["apply", str(model), str(tmp_path / "a.gif"), "--output", str(target)]) == 0
+    assert "a.gif: first of 3 frames" in capsys.readouterr().err
+
+
+def test_effects_reach_the_written_picture(model, tmp_path):
+    source, mask = tmp_path / "in.png", tmp_path / "mask.png"
+    make_picture(32, 24).save(source)
+    Image.new("L", (4, 4), 0).save(mask)
+    for name, flags in {
+        "strength.png": ["--strength", "0"],
+        "mask.png": ["--mask", str(mask)],
+    }.items():
+        target = tmp_path / f"out-{name}"
+        arguments = ["apply", str(model), str(source), "--output", str(target), *flags]
+        assert main(arguments) == EXIT_DONE
+        assert torch.equal(read_image(target), read_image(source))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--strength", "2"], "strength must be"),
+        (["--stroke-size", "nan"], "stroke_size must be"),
+        (["--mask", "absent.png"], "absent.png: no such file"),
+        (["--metadata", "all"], "--metadata"),
+        (["--shard", "3/2"], "'3/2' is not I/N"),
+    ],
+)
+def test_bad_options_cost_one_line(flags, message, model, tmp_path, capsys):
+    make_picture(8, 8).save(tmp_path / "in.png")
+    assert main(["apply", str(model), str(tmp_path / "in.png"), *flags]) == EXIT_USAGE
+    assert message in one_line(capsys)
+    assert {path.name for path in tmp_path.iterdir()} == {"in.png", "paint.ckpt"}
+
+
+def test_shards_share_the_work_without_overlap(model, photos, tmp_path):
+    made = []
+    for part in ("1/3", "2/3", "3/3"):
+        output = tmp_path / part[0]
+        arguments = ["apply", str(model), str(photos), "--output", str(output), "--shard", part]
+        assert main(arguments) == EXIT_DONE
+        made.append({path.relative_to(output) for path in output.rglob("*.jpg")})
+    assert [len(part) for part in made] == [6, 5, 5]
+    assert len(set.union(*made)) == 16
+
+
+def test_json_tells_the_outcome_of_each_input_and_patterns_are_expanded(
+    model, photos, tmp_path, capsys
+):
+    (photos / "photo01.jpg").write_bytes(b"no picture")
+    pattern = str(photos / "photo0*.jpg")
+    output = tmp_path / "out"
+    arguments = ["apply", str(model), pattern, "--output", str(output), "--json"]
+    assert main(arguments) == EXIT_PARTIAL
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["outcome"] for row in rows] == ["failed", "done", "done", "done", "done"]
+    assert "not a readable picture" in rows[0]["message"]
+    assert Path(rows[1]["target"]).is_file()
+
+
+def test_a_filter_takes_paths_images_arrays_and_batches(model, tmp_path):
+    source = tmp_path / "in.png"
+    picture = make_picture(30, 20)
+    picture.save(source)
+    paint = fastnst.load(model, device="cpu")
+    expected = paint(source)
+    assert (expected.mode, expected.size) == ("RGB", (30, 20))
+    stylized = Stylizer.load(model, "cpu")(read_image(source))[0].permute(1, 2, 0).numpy()
+    assert np.abs(np.asarray(expected) / 255 - stylized).max() <= 0.5 / 255 + 1e-6
+    array = np.asarray(picture)
+    for form in (str(source), picture, array, array / 255):
+        assert np.array_equal(np.asarray(paint(form)), np.asarray(expected))
+    batch = paint({"image": np.stack([array, array]), "label": np.array([1, 2])})
+    assert batch["image"].shape == (2, 20, 30, 3)
+    assert np.array_equal(batch["image"][1], np.asarray(expected))
+    assert batch["label"].tolist() == [1, 2]
+    assert np.array_equal(np.asarray(paint(picture, strength=0.0)), array)
+    picture.putalpha(128)
+    assert paint(picture).getchannel("A").getextrema() == (128, 128)
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((4, 4, 2)), np.zeros(4), np.full((4, 4), np.nan), np.full((4, 4), 7)]
+)
+def test_a_filter_refuses_arrays_that_are_no_pictures(wrong, model):
+    with pytest.raises(ValueError, match="a picture"):
+        fastnst.load(model, device="cpu")(wrong)
+
+
+def test_a_filter_of_an_absent_file_says_so(model):
+    with pytest.raises(ImageReadError, match=r"absent\.jpg: no such file"):
+        fastnst.load(model, device="cpu")("absent.jpg")
