@@ -48,7 +48,13 @@ def stylize_with(
 
     ``mask`` (B, 1, H, W) or (1, 1, H, W), 0..1, is stylized where it is 1.
     """
-    stylized = _at_stroke_size(network, image, effects.stroke_size)
+    return finished(_at_stroke_size(network, image, effects.stroke_size), image, effects, mask)
+
+
+def finished(
+    stylized: Tensor, image: Tensor, effects: Effects, mask: Tensor | None = None
+) -> Tensor:
+    """Colours, strength and mask; each pixel by itself. Shapes as in ``stylize_with``."""
     if effects.keep_colors:
         stylized = with_colors_of(stylized, image)
     weight = effects.strength if mask is None else effects.strength * mask

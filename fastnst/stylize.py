@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from fastnst.checkpoint import load_checkpoint
@@ -28,8 +30,11 @@ from fastnst.image import (
     to_tensor,
     write_picture,
 )
+from fastnst.large import stylize_large
+from fastnst.memory import is_out_of_memory, plan_picture
 from fastnst.networks import TransferNetwork
 from fastnst.photos import pictures_below
+from fastnst.strips import STRIP, StripNetwork
 
 PLAIN = Effects()
 
@@ -39,6 +44,7 @@ class FileOptions:
     """What becomes of a file besides the style.
 
     ``max_size`` shrinks to this long side first. ``mask`` is a picture, stylized where it is white.
+    ``tile`` and ``max_memory`` (bytes in all) are ``fastnst.memory.plan_picture``'s.
     ``metadata`` that the result takes along: "none", "icc" (that its colours are sRGB) or "keep"
     (the EXIF data too, with the place it was taken at).
     """
@@ -46,6 +52,8 @@ class FileOptions:
     max_size: int | None = None
     effects: Effects = PLAIN
     mask: Path | None = None
+    tile: Literal["auto", "off"] | int = "auto"
+    max_memory: int | None = None
     metadata: Literal["none", "icc", "keep"] = "icc"
 
 
@@ -98,21 +106,42 @@ class Stylizer:
         if options.max_size is not None:
             picture = limit_long_side(picture, options.max_size)
             alpha = None if alpha is None else resize(alpha, picture.size)
-        mask = None if options.mask is None else _read_mask(options.mask, picture.size)
-        stylized = self(to_tensor(picture), options.effects, mask)
-        write_picture(
-            to_picture(stylized),
-            target,
-            alpha,
-            exif=decoded.exif if options.metadata == "keep" else b"",
-            profile=b"" if options.metadata == "none" else srgb_profile(),
-        )
-        return f"first of {decoded.frames} frames" if decoded.frames > 1 else ""
+        exif, frames = decoded.exif if options.metadata == "keep" else b"", decoded.frames
+        del decoded
+        stylized, news = self._stylize_picture(picture, options)
+        profile = b"" if options.metadata == "none" else srgb_profile()
+        write_picture(stylized, target, alpha, exif, profile)
+        if frames > 1:
+            news.append(f"first of {frames} frames")
+        return "; ".join(news)
 
-
-def _read_mask(path: Path, size: tuple[int, int]) -> Tensor:
-    """A mask file as (1, 1, H, W), 0..1, stretched to ``size`` (width, height)."""
-    return luminance(to_tensor(resize(read_picture(path), size)))
+    def _stylize_picture(
+        self, picture: Image.Image, options: FileOptions
+    ) -> tuple[Image.Image, list[str]]:
+        """The stylized picture, and what is worth telling."""
+        mask = None if options.mask is None else resize(read_picture(options.mask), picture.size)
+        kind, size = self.network.kind, picture.size
+        plan = plan_picture(kind, *size, options.max_memory, options.tile)
+        news = []
+        if plan.rows is None or min(size) < self.network.smallest:
+            try:
+                weights = None if mask is None else luminance(to_tensor(mask))
+                return to_picture(self(to_tensor(picture), options.effects, weights)), []
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or options.tile == "off":
+                    raise
+            # Out of the handler, which would keep the failed attempt's memory.
+            news.append("not enough memory for the whole picture")
+            plan = plan_picture(kind, *size, None, STRIP)
+            plan = dataclasses.replace(plan, dtype=torch.float16, spare=False)
+        assert plan.rows is not None
+        news.append(f"in strips of {plan.rows} rows, about {plan.bytes / 1e9:.1f} GB")
+        network = self.network.to("cpu") if self.device.type != "cpu" else self.network
+        strips = StripNetwork(network, plan.rows, plan.dtype, plan.spare)
+        try:
+            return stylize_large(strips, picture, options.effects, mask), news
+        finally:
+            self.network.to(self.device)
 
 
 @dataclass(frozen=True)

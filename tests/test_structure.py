@@ -16,13 +16,13 @@ ROOT = Path(fastnst.__file__).parent
 # A module imports only from floors below its own, or from its own room.
 FLOORS = {
     "errors": 0, "config": 0, "files": 0, "signals": 0,
-    "networks": 1, "image": 1, "device": 1, "sheet": 1, "shipped": 1,
+    "networks": 1, "image": 1, "device": 1, "memory": 1, "sheet": 1, "shipped": 1,
     "checkpoint": 2, "perceptual": 2, "photos": 2, "effects": 1,
-    "stylize": 3,
-    "filters": 4,
-    "reference": 4,
-    "training": 5,
-    "cli": 6, "__main__": 7,
+    "stylize": 4, "strips": 2, "large": 3,
+    "filters": 5,
+    "reference": 5,
+    "training": 6,
+    "cli": 7, "__main__": 8,
 }  # fmt: skip
 # errors < files and config < perceptual's losses: order within the lowest floor.
 GROUND_ORDER = ["errors", "config", "files", "signals"]

@@ -54,6 +54,15 @@ def parser() -> OneLineParser:
         help="strokes so many times as large (default: 1)",
     )  # fmt: skip
     parser.add_argument(
+        "--tile", type=_tile, default="auto", metavar="auto|off|N",
+        help="work through large pictures in strips, of N rows: the very same result in a fraction "
+        "of the memory (default: auto, where the whole would not fit)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-memory", metavar="SIZE",
+        help="most memory to take in all, such as 1.5G (default: a share of what is free)",
+    )  # fmt: skip
+    parser.add_argument(
         "--metadata", choices=("none", "icc", "keep"), default="icc",
         help="what the results take along: 'icc', that their colours are sRGB (default); 'keep', "
         "the EXIF data too, GPS included",
@@ -77,6 +86,14 @@ def _shard(text: str) -> tuple[int, int]:
     return int(part), int(parts)
 
 
+def _tile(text: str) -> str | int:
+    if text in ("auto", "off"):
+        return text
+    if not text.isdigit() or not 16 <= int(text) <= 65536:
+        raise argparse.ArgumentTypeError(f"'{text}' is neither auto, off nor rows from 16 on")
+    return int(text)
+
+
 def run(argv: Sequence[str]) -> int:
     """Stylize each input; one that fails is told in a line and the rest is done."""
     arguments = parser().parse_args(argv)
@@ -84,10 +101,18 @@ def run(argv: Sequence[str]) -> int:
         raise ConfigError(f"--max-size must be at least 1, not {arguments.max_size}")
     from fastnst.effects import Effects
     from fastnst.image import read_picture
+    from fastnst.memory import parse_size
     from fastnst.stylize import FileOptions, Stylizer, plan_jobs
 
     effects = Effects(arguments.strength, arguments.keep_colors, arguments.stroke_size)
-    options = FileOptions(arguments.max_size, effects, arguments.mask, arguments.metadata)
+    options = FileOptions(
+        arguments.max_size,
+        effects,
+        arguments.mask,
+        arguments.tile,
+        None if arguments.max_memory is None else parse_size(arguments.max_memory),
+        arguments.metadata,
+    )
     if options.mask is not None:
         read_picture(options.mask)  # A mask that can't be read is told once, before anything.
     stylizer = Stylizer.load(find_model(arguments.model), arguments.device)

@@ -1,0 +1,38 @@
+"""Pictures larger than memory, from Pillow image to Pillow image, effects included."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from fastnst.effects import Effects, finished, luminance
+from fastnst.image import resize, to_picture, to_tensor
+from fastnst.strips import StripNetwork
+
+
+def stylize_large(
+    network: StripNetwork, picture: Image.Image, effects: Effects, mask: Image.Image | None = None
+) -> Image.Image:
+    """``fastnst.effects.stylize_with`` in strips: a picture and a mask of its size, mode RGB."""
+    factor = effects.stroke_size
+    if factor == 1:
+        seen = picture
+    else:
+        # Never below what the network takes.
+        sides = (max(network.smallest, round(side / factor)) for side in picture.size)
+        seen = resize(picture, (next(sides), next(sides)))
+    stylized = Image.fromarray(network(np.array(seen)))
+    stylized = resize(stylized, picture.size)
+    if effects == Effects() and mask is None:
+        return stylized
+    result = Image.new("RGB", picture.size)
+    blurred = resize(seen, picture.size) if factor > 1 else None
+    for top in range(0, picture.height, network.rows):
+        box = (0, top, picture.width, min(picture.height, top + network.rows))
+        image, strip = to_tensor(picture.crop(box)), to_tensor(stylized.crop(box))
+        if blurred is not None:
+            detail = luminance(image - to_tensor(blurred.crop(box)))
+            strip = (strip + detail).clamp(0, 1)
+        weights = None if mask is None else luminance(to_tensor(mask.crop(box)))
+        result.paste(to_picture(finished(strip, image, effects, weights)), box[:2])
+    return result

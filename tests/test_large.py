@@ -1,0 +1,132 @@
+"""Pictures larger than memory: planned before they are begun, and equal to those in one go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_picture
+from PIL import Image
+from test_checkpoint import contents
+from test_cli import one_line
+
+from fastnst.checkpoint import save_checkpoint
+from fastnst.cli import main
+from fastnst.effects import Effects
+from fastnst.errors import EXIT_DONE, EXIT_USAGE, ConfigError
+from fastnst.image import read_image
+from fastnst.memory import available_memory, parse_size, plan_picture
+from fastnst.networks import TransferNetwork
+from fastnst.stylize import FileOptions, Stylizer
+
+
+@pytest.fixture
+def model(tmp_path) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path / "paint.ckpt"
+    save_checkpoint(contents(), path)
+    return path
+
+
+@pytest.fixture
+def picture(tmp_path) -> Path:
+    path = tmp_path / "photo.png"
+    make_picture(150, 110, 4).save(path)
+    return path
+
+
+@pytest.mark.parametrize("flags", [["--tile", "16"], ["--tile", "64"], ["--tile", "500"]])
+def test_apply_in_strips_writes_the_same_picture(flags, model, picture, tmp_path, capsys):
+    whole, tiled = tmp_path / "whole.png", tmp_path / "tiled.png"
+    arguments = ["apply", str(model), str(picture), "--output"]
+    assert main([*arguments, str(whole), "--tile", "off"]) == EXIT_DONE
+    assert "in strips" not in capsys.readouterr().err
+    assert main([*arguments, str(tiled), *flags]) == EXIT_DONE
+    assert f"in strips of {flags[1]} rows" in capsys.readouterr().err
+    difference = (read_image(whole) - read_image(tiled)).abs()
+    assert float(difference.max()) <= 1 / 255 + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("effects", "mean"),
+    [
+        (Effects(strength=0.4), 0.2),
+        (Effects(keep_colors=True), 0.2),
+        # Pillow and PyTorch resample a little differently.
+        (Effects(stroke_size=2), 3),
+        (Effects(stroke_size=0.5, strength=0.7), 3),
+    ],
+)
+def test_effects_in_strips_are_the_effects_in_one_go(effects, mean, model, picture, tmp_path):
+    stylizer = Stylizer.load(model, "cpu")
+    mask = tmp_path / "mask.png"
+    Image.linear_gradient("L").save(mask)
+    pictures = []
+    for name, tile in (("whole.png", "off"), ("strips.png", 32)):
+        options = FileOptions(effects=effects, mask=mask, tile=tile)
+        stylizer.stylize_file(picture, tmp_path / name, options)
+        pictures.append(np.asarray(Image.open(tmp_path / name).copy()).astype(float))
+    assert np.abs(pictures[0] - pictures[1]).mean() <= mean
+    assert pictures[0].std() > 10
+
+
+def test_want_of_memory_leads_to_strips_and_says_so(model, picture, tmp_path, capsys, monkeypatch):
+    whole, tiled = tmp_path / "whole.png", tmp_path / "tiled.png"
+    arguments = ["apply", str(model), str(picture), "--device", "cpu", "--output"]
+    assert main([*arguments, str(whole)]) == EXIT_DONE
+
+    def full(self, image):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 GB")
+
+    monkeypatch.setattr(TransferNetwork, "forward", full)
+    assert main([*arguments, str(tiled)]) == EXIT_DONE
+    assert "not enough memory for the whole picture; in strips of" in capsys.readouterr().err
+    assert float((read_image(whole) - read_image(tiled)).abs().max()) <= 1 / 255 + 1e-6
+
+
+def test_another_failure_is_no_want_of_memory(model, picture, tmp_path, monkeypatch):
+    def broken(self, image):
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(TransferNetwork, "forward", broken)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        Stylizer.load(model, "cpu").stylize_file(picture, tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("kind", ["fast", "johnson"])
+def test_a_plan_takes_the_whole_picture_where_it_fits_and_else_what_does(kind):
+    large = (12000, 8000)
+    assert plan_picture(kind, 1000, 1000, 10**12).rows is None
+    roomy = plan_picture(kind, *large, 8 * 10**9)
+    tight = plan_picture(kind, *large, 3 * 10**9)
+    assert (roomy.dtype, roomy.spare) == (torch.float32, True)
+    assert tight.dtype == torch.float16
+    assert tight.bytes <= 3 * 10**9 < roomy.bytes < plan_picture(kind, *large, tile="off").bytes
+    with pytest.raises(ConfigError, match="even in strips, more than --max-memory"):
+        plan_picture(kind, *large, 5 * 10**8)
+
+
+def test_sizes_are_read_as_people_write_them():
+    assert [parse_size(text) for text in ("1G", "1.5g", "800M", "2000", "3 GiB", "1kb")] == [
+        10**9, 1_500_000_000, 800_000_000, 2000, 3 * 10**9, 1000,
+    ]  # fmt: skip
+    for wrong in ("much", "", "-1G", "1X"):
+        with pytest.raises(ConfigError, match="no size"):
+            parse_size(wrong)
+    assert available_memory() > 10**8
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--tile", "7"], "'7' is neither auto, off nor rows"),
+        (["--tile", "some"], "'some' is neither"),
+        (["--max-memory", "lots"], "'lots' is no size"),
+        (["--max-memory", "1M"], "even in strips, more than --max-memory"),
+    ],
+)
+def test_bad_limits_cost_one_line(flags, message, model, picture, capsys):
+    assert main(["apply", str(model), str(picture), *flags]) == EXIT_USAGE
+    assert message in one_line(capsys)
