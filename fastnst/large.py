@@ -7,24 +7,28 @@ from PIL import Image
 
 from fastnst.effects import Effects, finished, luminance
 from fastnst.image import resize, to_picture, to_tensor
-from fastnst.strips import StripNetwork
+from fastnst.strips import STRIP, StripNetwork
 
 
 def stylize_large(
     network: StripNetwork, picture: Image.Image, effects: Effects, mask: Image.Image | None = None
 ) -> Image.Image:
-    """``fastnst.effects.stylize_with`` in strips: a picture and a mask of its size, mode RGB."""
+    """``fastnst.effects.stylize_with`` in strips: a picture and a mask of its size, mode RGB.
+
+    The picture is used up where nothing but the style is asked for: there is no memory for two.
+    """
     factor = effects.stroke_size
+    if effects == Effects() and mask is None:
+        pixels = _pixels(picture)
+        picture.close()
+        return Image.fromarray(network(pixels))
     if factor == 1:
         seen = picture
     else:
         # Never below what the network takes.
         sides = (max(network.smallest, round(side / factor)) for side in picture.size)
         seen = resize(picture, (next(sides), next(sides)))
-    stylized = Image.fromarray(network(np.array(seen)))
-    stylized = resize(stylized, picture.size)
-    if effects == Effects() and mask is None:
-        return stylized
+    stylized = resize(Image.fromarray(network(_pixels(seen))), picture.size)
     result = Image.new("RGB", picture.size)
     blurred = resize(seen, picture.size) if factor > 1 else None
     for top in range(0, picture.height, network.rows):
@@ -36,3 +40,12 @@ def stylize_large(
         weights = None if mask is None else luminance(to_tensor(mask.crop(box)))
         result.paste(to_picture(finished(strip, image, effects, weights)), box[:2])
     return result
+
+
+def _pixels(picture: Image.Image) -> np.ndarray:
+    """The picture as uint8 (H, W, 3), copied in parts: NumPy's own way takes it twice."""
+    pixels = np.empty((picture.height, picture.width, 3), np.uint8)
+    for top in range(0, picture.height, STRIP):
+        box = (0, top, picture.width, min(picture.height, top + STRIP))
+        pixels[box[1] : box[3]] = np.asarray(picture.crop(box))
+    return pixels

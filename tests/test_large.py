@@ -61,8 +61,7 @@ def test_apply_in_strips_writes_the_same_picture(flags, model, picture, tmp_path
 )
 def test_effects_in_strips_are_the_effects_in_one_go(effects, mean, model, picture, tmp_path):
     stylizer = Stylizer.load(model, "cpu")
-    mask = tmp_path / "mask.png"
-    Image.linear_gradient("L").save(mask)
+    mask = Image.linear_gradient("L").convert("RGB")
     pictures = []
     for name, tile in (("whole.png", "off"), ("strips.png", 32)):
         options = FileOptions(effects=effects, mask=mask, tile=tile)

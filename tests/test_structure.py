@@ -19,7 +19,7 @@ FLOORS = {
     "networks": 1, "image": 1, "device": 1, "memory": 1, "sheet": 1, "shipped": 1,
     "checkpoint": 2, "perceptual": 2, "photos": 2, "effects": 1,
     "stylize": 4, "strips": 2, "large": 3,
-    "filters": 5,
+    "filters": 5, "jobs": 5,
     "reference": 5,
     "training": 6,
     "cli": 7, "__main__": 8,

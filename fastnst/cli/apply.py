@@ -6,7 +6,6 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fastnst.cli.console import OneLineParser, StatusLine, add_model, say
 from fastnst.errors import (
@@ -14,12 +13,8 @@ from fastnst.errors import (
     EXIT_PARTIAL,
     EXIT_USAGE,
     ConfigError,
-    FastnstError,
 )
 from fastnst.shipped import find_model
-
-if TYPE_CHECKING:
-    from fastnst.stylize import FileOptions, Job, Stylizer
 
 
 def parser() -> OneLineParser:
@@ -101,20 +96,19 @@ def run(argv: Sequence[str]) -> int:
         raise ConfigError(f"--max-size must be at least 1, not {arguments.max_size}")
     from fastnst.effects import Effects
     from fastnst.image import read_picture
+    from fastnst.jobs import plan_jobs, run_jobs
     from fastnst.memory import parse_size
-    from fastnst.stylize import FileOptions, Stylizer, plan_jobs
+    from fastnst.stylize import FileOptions, Stylizer
 
     effects = Effects(arguments.strength, arguments.keep_colors, arguments.stroke_size)
     options = FileOptions(
         arguments.max_size,
         effects,
-        arguments.mask,
+        None if arguments.mask is None else read_picture(arguments.mask),
         arguments.tile,
         None if arguments.max_memory is None else parse_size(arguments.max_memory),
         arguments.metadata,
     )
-    if options.mask is not None:
-        read_picture(options.mask)  # A mask that can't be read is told once, before anything.
     stylizer = Stylizer.load(find_model(arguments.model), arguments.device)
     part, parts = arguments.shard
     planned = plan_jobs(arguments.inputs, arguments.output, stylizer.name)
@@ -122,33 +116,21 @@ def run(argv: Sequence[str]) -> int:
     status = StatusLine()
     counts = dict.fromkeys(("done", "kept", "failed"), 0)
     named_kept = 0
-    for number, job in enumerate(jobs, 1):
-        outcome, news = _stylize(stylizer, job, options, arguments.overwrite)
-        counts[outcome] += 1
-        named_kept += outcome == "kept" and job.named
-        if news:
+    outcomes = run_jobs(stylizer, jobs, options, arguments.overwrite)
+    for number, outcome in enumerate(outcomes, 1):
+        job, state, message = outcome.job, outcome.state, outcome.message
+        counts[state] += 1
+        named_kept += state == "kept" and job.named
+        if message:
             status.end()
-            say(f"fastnst: error: {news}" if outcome == "failed" else news)
+            say(f"fastnst: error: {message}" if state == "failed" else message)
         if arguments.json:
-            row = {"source": str(job.source), "target": str(job.target), "outcome": outcome}
-            print(json.dumps({**row, "message": news}), flush=True)
-        if outcome == "done" and (len(jobs) == 1 or status.due() or number == len(jobs)):
+            row = {"source": str(job.source), "target": str(job.target), "outcome": state}
+            print(json.dumps({**row, "message": message}), flush=True)
+        if state == "done" and (len(jobs) == 1 or status.due() or number == len(jobs)):
             status.show(f"{number} of {len(jobs)}: {job.target}")
     status.end()
     # A result that was to be made by its name and lies there already is no success.
     if not counts["failed"] and not named_kept:
         return EXIT_DONE
     return EXIT_PARTIAL if counts["done"] else EXIT_USAGE
-
-
-def _stylize(
-    stylizer: Stylizer, job: Job, options: FileOptions, overwrite: bool
-) -> tuple[str, str]:
-    """Do a job; returns "done", "kept" or "failed", and a line worth telling or nothing."""
-    if job.target.exists() and not overwrite:
-        return "kept", f"{job.target}: exists already and is kept; --overwrite replaces it"
-    try:
-        news = stylizer.stylize_file(job.source, job.target, options)
-    except FastnstError as error:
-        return "failed", " ".join(str(error).split())
-    return "done", f"{job.source}: {news}" if news else ""

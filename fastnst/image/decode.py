@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "PPM")
 READ_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .tif .tiff .bmp .gif .avif .ppm .pgm .pnm".split()  # noqa: SIM905
 )
-# A picture of this many pixels takes 1.2 GB as a tensor; larger ones are taken for bombs.
-MAX_PIXELS = 100_000_000
+# A picture of this many pixels takes 0.7 GB decoded; larger ones are taken for bombs, here as by
+# Pillow itself.
+MAX_PIXELS = 178_000_000
 
 
 @dataclass(frozen=True)
@@ -101,10 +103,11 @@ def _exif(upright: Image.Image) -> bytes:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # Broken EXIF says nothing about orientation; the pixels are fine.
-        return image
+    # Broken EXIF says nothing about orientation; the pixels are fine.
+    with contextlib.suppress(Exception):
+        # In place: a copy of a large picture is hundreds of megabytes.
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
@@ -146,7 +149,7 @@ def _flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         alpha = rgba.getchannel("A")
         opaque = alpha.getextrema() == (255, 255)
         return Image.alpha_composite(white, rgba).convert("RGB"), None if opaque else alpha
-    return image.convert("RGB"), None
+    return image if image.mode == "RGB" else image.convert("RGB"), None
 
 
 def _grey_to_bytes(values: np.ndarray) -> np.ndarray:
