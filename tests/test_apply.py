@@ -246,3 +246,23 @@ def test_a_filter_refuses_arrays_that_are_no_pictures(wrong, model):
 def test_a_filter_of_an_absent_file_says_so(model):
     with pytest.raises(ImageReadError, match=r"absent\.jpg: no such file"):
         fastnst.load(model, device="cpu")("absent.jpg")
+
+
+def test_outcomes_come_in_order_and_a_failed_write_costs_its_own_file_alone(
+    model, photos, tmp_path, capsys
+):
+    output = tmp_path / "out"
+    (output / "photo03.jpg").mkdir(parents=True)
+    (output / "photo05.jpg").write_bytes(b"old")
+    flat = [str(photos / f"photo{i:02}.jpg") for i in (1, 3, 5, 7)]
+    arguments = ["apply", str(model), *flat, "--output", str(output), "--json"]
+    assert main([*arguments, "--overwrite"]) == EXIT_PARTIAL
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["source"] for row in rows] == flat
+    assert [row["outcome"] for row in rows] == ["done", "failed", "done", "done"]
+    assert "can't be written" in rows[1]["message"]
+    assert (output / "photo05.jpg").read_bytes() != b"old"
+    assert main(arguments) == EXIT_USAGE
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {row["outcome"] for row in rows} == {"kept"}
+    assert not list(output.glob(".*.part"))
