@@ -48,7 +48,7 @@ class LossConfig:
     )
     content_weight: float = option(1.0, "multiplier of the content term")
     style_weight: float = option(
-        5.0, "multiplier of the style term: higher is a heavier stylization"
+        10.0, "multiplier of the style term: higher is a heavier stylization"
     )
     tv_weight: float = option(
         0.3, "multiplier of total variation: higher is smoother, with less noise and detail"
@@ -168,7 +168,11 @@ class TrainConfig(StyleConfig):
         "auto", "arithmetic: 'auto' takes bfloat16 where the hardware has it"
     )
     workers: int = option(0, "processes that decode photographs; 0 decodes in the training process")
-    init: Path | None = option(None, "checkpoint whose network to start from")
+    init: str = option(
+        "base",
+        "network to start from: 'base', one that knows a style already and learns another sooner; "
+        "'none', fresh weights; or a checkpoint, or the name of a shipped style",
+    )
     resume: Path | None = option(
         None, "checkpoint of an interrupted run to go on with; all other options as they were"
     )

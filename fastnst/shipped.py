@@ -20,6 +20,16 @@ def shipped_models() -> dict[str, Path]:
     return {}
 
 
+# The shipped style whose network a new style of that kind starts from: for now the one that has
+# trained longest.
+_BASES = {"fast": "wave"}
+
+
+def base_model(kind: str) -> Path | None:
+    """The checkpoint that training a network of ``kind`` starts from; None for fresh weights."""
+    return shipped_models().get(_BASES.get(kind, ""))
+
+
 def find_model(model: Path) -> Path:
     """The file that ``model`` means: itself, or the shipped checkpoint of that name.
 

@@ -61,7 +61,7 @@ def tiny_arguments(photos: Path, style: Path, folder: Path) -> list[str]:
         "train", "--style", str(style), "--data", str(photos), "--backbone", "embedded",
         "--image-size", "32", "--style-size", "48", "--batch-size", "2",
         "--log-dir", str(folder / "runs"), "--device", "cpu", "--precision", "float32",
-        "--validation-photos", "0",
+        "--validation-photos", "0", "--init", "none",
     ]  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from fastnst.cli import main
 from fastnst.config import TrainConfig
 from fastnst.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
 from fastnst.perceptual.losses import PerceptualLoss, style_targets
+from fastnst.shipped import shipped_models
 from fastnst.training.budget import RAMP_START, WARMUP_STEPS, Budget, learning_rate, style_share
 from fastnst.training.callbacks import is_panel_step
 from fastnst.training.module import StyleTraining
@@ -156,6 +157,24 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tiny_args, tm
     assert_same_weights(paths[0], paths[1])
     with pytest.raises(AssertionError):
         assert_same_weights(paths[0], paths[2])
+
+
+def test_training_starts_from_the_base_unless_told_otherwise(tiny_args, tmp_path):
+    rate = ["--learning-rate", "1e-9", "--steps", "1"]
+    base = load_checkpoint(shipped_models()["wave"])
+    for init in ("base", "wave"):
+        output = tmp_path / f"{init}.ckpt"
+        train(tiny_args, "--init", init, "--output", str(output), *rate)
+        for name, value in weights(output).items():
+            torch.testing.assert_close(value, base.weights[name], atol=1e-6, rtol=1e-4)
+        assert load_checkpoint(output).info["training"]["started_from"] == "wave"
+    fresh = tmp_path / "fresh.ckpt"
+    train(tiny_args, "--output", str(fresh), *rate)
+    assert load_checkpoint(fresh).info["training"]["started_from"] is None
+    # There is no base of this kind.
+    johnson = tmp_path / "johnson.ckpt"
+    train(tiny_args, "--init", "base", "--network", "johnson", "--output", str(johnson), *rate)
+    assert load_checkpoint(johnson).info["training"]["started_from"] is None
 
 
 def test_init_starts_from_another_network(tiny_args, tmp_path, capsys):

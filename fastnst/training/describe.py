@@ -66,6 +66,7 @@ def describe_run(
     photos: Sequence[Path],
     held_out: int,
     precision: str,
+    started_from: str | None,
 ) -> dict[str, Any]:
     """The ``fastnst`` entry of a new run's checkpoints; see ``fastnst.checkpoint.SCHEMA``."""
     loss = loss_options(config)
@@ -86,7 +87,7 @@ def describe_run(
             "images": 0,
             "seconds": 0.0,
             "precision": precision,
-            "started_from": config.init.stem if config.init else None,
+            "started_from": started_from,
             "options": options,
         },
         "losses": {},

@@ -22,6 +22,7 @@ from fastnst.networks import TransferNetwork, build_network
 from fastnst.perceptual.build import build_loss
 from fastnst.perceptual.weights import Progress as DownloadProgress
 from fastnst.photos import center_crop, center_crops, find_photos, hold_out, pick_evenly
+from fastnst.shipped import base_model, find_model
 from fastnst.training.budget import Budget
 from fastnst.training.callbacks import (
     BadFiles,
@@ -92,12 +93,13 @@ def train(
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     earlier = load_checkpoint(config.resume) if config.resume else None
-    network = start_network(config, earlier)
+    init = None if earlier else find_init(config)
+    network = start_network(config, earlier or init)
     loss = build_loss(config, styles.images, precision, on_download, notify)
     for_training, held_out = hold_out(photos)
     description = describe_run(
         config, network, loss.backbone, styles.described, photos,
-        len(photos) - len(for_training), precision,
+        len(photos) - len(for_training), precision, init.path.stem if init else None,
     )  # fmt: skip
     budget = _budget(config, earlier, description)
     module = StyleTraining(network, loss, config, budget, description)
@@ -254,12 +256,20 @@ def choose_precision(name: str, device: torch.device) -> str:
     return "bfloat16" if has_bfloat16(device) else "float32"
 
 
-def start_network(config: TrainConfig, earlier: Checkpoint | None) -> TransferNetwork:
-    """The network to train: the resumed one's shape, ``init``'s weights, or fresh from ``seed``."""
-    if earlier is not None:
-        return _of_kind(earlier, config.network).train()
-    if config.init is not None:
-        return _of_kind(load_checkpoint(config.init), config.network).train()
+def find_init(config: TrainConfig) -> Checkpoint | None:
+    """The checkpoint that ``init`` means; None for fresh weights. Raises CheckpointError."""
+    if config.init == "none":
+        return None
+    if config.init == "base":
+        base = base_model(config.network)
+        return None if base is None else load_checkpoint(base)
+    return load_checkpoint(find_model(Path(config.init)))
+
+
+def start_network(config: TrainConfig, start: Checkpoint | None) -> TransferNetwork:
+    """The network to train: ``start``'s, or fresh weights from ``seed``."""
+    if start is not None:
+        return _of_kind(start, config.network).train()
     # The caller's random numbers stay as they were.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
