@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(model: str | os.PathLike[str], device: str = "auto") -> Filter:
+def load(model: str | os.PathLike[str], device: str = "auto", engine: str = "auto") -> Filter:
     """The filter of a checkpoint's file, or of a style that comes with fastnst, by its name.
 
+    ``engine`` is "torch", "openvino" or "auto", which takes what is fastest here.
     Raises CheckpointError or ConfigError.
     """
     # Imported here, so that "import fastnst" costs nothing.
     from fastnst.filters import Filter
 
-    return Filter.load(model, device)
+    return Filter.load(model, device, engine)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import pickle
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,30 +19,13 @@ import torch
 from torch import Tensor
 
 from fastnst.config import LossConfig
+from fastnst.description import MAX_OPTION, own_weights, read_description, style_name
 from fastnst.errors import CheckpointError, ConfigError
 from fastnst.files import atomic_write, reason
-from fastnst.networks import NETWORKS, TransferNetwork, build_network
+from fastnst.networks import TransferNetwork, build_network
 
-KEY = "fastnst"
 # The style's Gram matrices, so that a checkpoint alone can be validated; optional.
 TARGETS_KEY = "fastnst_style_targets"
-FORMAT_VERSION = 1
-PREFIX = "network."
-# Limits for a network that a stranger's file asks for: far above any of ours.
-MAX_OPTION = 512
-
-# What ``fastnst`` must hold, with the type of each entry.
-SCHEMA: Mapping[str, type] = {
-    "format_version": int,
-    "network": dict,  # kind, options
-    "style": list,  # one entry a style image: name, sha256, width, height, weight
-    "loss": dict,  # every field of LossConfig
-    "backbone": dict,  # name, origin
-    "data": dict,  # photos, sha256 of their names and sizes, held_out
-    "training": dict,  # steps, images, seconds, and the options of the run
-    "losses": dict,  # on the held-out photos: total, content, style, total_variation
-    "versions": dict,
-}
 
 
 @dataclass(frozen=True)
@@ -58,8 +40,7 @@ class Checkpoint:
     @property
     def style_name(self) -> str:
         """Names of the style images, joined by '+', fit to be a part of a file name."""
-        names = "+".join(style["name"] for style in self.info["style"])
-        return re.sub(r"[^\w.+-]", "_", names)[:80] or "stylized"
+        return style_name(self.info)
 
     @property
     def step(self) -> int:
@@ -111,15 +92,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     path = Path(path)
     contents = load_plain(path)
-    if not isinstance(contents, dict) or not isinstance(contents.get(KEY), dict):
-        raise CheckpointError(f"{path}: a PyTorch file, but not a checkpoint of fastnst")
-    info = contents[KEY]
-    check_description(path, info)
-    weights = {
-        name.removeprefix(PREFIX): value
-        for name, value in (contents.get("state_dict") or {}).items()
-        if isinstance(name, str) and name.startswith(PREFIX)
-    }
+    info = read_description(path, contents)
+    weights = own_weights(contents)
     for name, value in weights.items():
         if not isinstance(value, Tensor) or not bool(torch.isfinite(value).all()):
             raise CheckpointError(f"{path}: {name} holds numbers that are not finite")
@@ -141,34 +115,6 @@ def load_plain(path: Path, device: str = "cpu") -> Any:
     # A damaged file shows itself as RuntimeError, EOFError, KeyError, UnicodeDecodeError, ...
     except Exception as error:
         raise CheckpointError(f"{path}: not a checkpoint, or cut short or damaged") from error
-
-
-def check_description(path: Path, info: Mapping[str, Any]) -> None:
-    """Raises CheckpointError unless ``info`` is a ``fastnst`` entry that this version reads."""
-    version = info.get("format_version")
-    if not isinstance(version, int) or version < 1:
-        raise CheckpointError(f"{path}: says no format version")
-    if version > FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path}: made by a newer fastnst (format {version}, this one reads "
-            f"{FORMAT_VERSION}); update fastnst"
-        )
-    for key, kind in SCHEMA.items():
-        if not isinstance(info.get(key), kind):
-            raise CheckpointError(
-                f"{path}: damaged description ({key} should be a {kind.__name__})"
-            )
-    described = info["network"]
-    if described.get("kind") not in NETWORKS:
-        raise CheckpointError(f"{path}: unknown network {described.get('kind')!r}")
-    options = described.get("options")
-    if not isinstance(options, dict) or set(options) - {"width", "blocks"}:
-        raise CheckpointError(f"{path}: unknown options of the network")
-    if not all(type(value) is int and 1 <= value <= MAX_OPTION for value in options.values()):
-        raise CheckpointError(f"{path}: options of the network out of range")
-    styles = info["style"]
-    if not all(isinstance(style, dict) and isinstance(style.get("name"), str) for style in styles):
-        raise CheckpointError(f"{path}: damaged description (style)")
 
 
 def pack_symmetric(matrix: Tensor) -> dict[str, Any]:

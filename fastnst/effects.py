@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from fastnst.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Rec. 601 luma, as JPEG's YCbCr has it.
 LUMA = (0.299, 0.587, 0.114)
@@ -93,5 +93,8 @@ def _at_stroke_size(
 
 def resized(image: Tensor, size: list[int]) -> Tensor:
     """Pictures (B, 3, H, W), 0..1, at ``size`` (height, width), bicubic with antialiasing."""
+    # Here: the plain style needs no PyTorch.
+    import torch.nn.functional as F
+
     larger = F.interpolate(image, size, mode="bicubic", align_corners=False, antialias=True)
-    return torch.clamp(larger, 0, 1)
+    return larger.clamp(0, 1)

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from fastnst.effects import Effects
-from fastnst.image import read_decoded, to_picture, to_tensor
+from fastnst.image import read_decoded
 from fastnst.shipped import find_model
 from fastnst.stylize import Stylizer
 
@@ -32,9 +32,11 @@ class Filter:
         self.stylizer = stylizer
 
     @classmethod
-    def load(cls, model: str | os.PathLike[str], device: str = "auto") -> Filter:
+    def load(
+        cls, model: str | os.PathLike[str], device: str = "auto", engine: str = "auto"
+    ) -> Filter:
         """See ``fastnst.load``."""
-        return cls(Stylizer.load(find_model(Path(model)), device))
+        return cls(Stylizer.load(find_model(Path(model)), device, engine))
 
     @overload
     def __call__(self, picture: Picture, **effects: Any) -> Image.Image: ...
@@ -55,7 +57,7 @@ class Filter:
 
     def _one(self, picture: Picture, effects: Effects) -> Image.Image:
         rgb, alpha = _opened(picture)
-        stylized = to_picture(self.stylizer(to_tensor(rgb), effects))
+        stylized = self.stylizer.picture(rgb, effects)
         if alpha is not None:
             stylized.putalpha(alpha)
         return stylized

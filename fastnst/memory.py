@@ -7,8 +7,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from fastnst.errors import ConfigError
 
 # What Python, PyTorch and a checkpoint take before the first pixel, in bytes.
@@ -18,6 +16,8 @@ BASE = 620_000_000
 PICTURE = 8
 WHOLE = {"fast": 190, "johnson": 1100}
 # Values a pixel that are kept between the passes of fastnst.strips, and bytes a pixel of a strip.
+# Bytes a value that is kept, by its type.
+ITEM = {"float32": 4, "float16": 2}
 KEPT = {"fast": 3, "johnson": 8}
 STRIP = {"fast": 250, "johnson": 1200}
 # Bytes of a strip: enough to keep the processor busy, few enough to be little beside the rest.
@@ -35,7 +35,7 @@ class Plan:
     """
 
     rows: int | None
-    dtype: torch.dtype
+    dtype: str
     spare: bool
     bytes: int
 
@@ -77,7 +77,7 @@ def plan_picture(
     """
     pixels = width * height
     whole = BASE + (PICTURE + WHOLE[kind]) * pixels
-    in_one = Plan(None, torch.float32, True, whole)
+    in_one = Plan(None, "float32", True, whole)
     bound = limit if limit is not None else BASE + int(SHARE * available_memory())
     if tile == "off" or (tile == "auto" and whole <= bound):
         return in_one
@@ -85,7 +85,7 @@ def plan_picture(
     choices = [
         Plan(rows, dtype, spare, _strips_bytes(kind, width, pixels, rows, dtype, spare))
         for dtype, spare in (
-            (torch.float32, True), (torch.float16, True), (torch.float16, False),
+            ("float32", True), ("float16", True), ("float16", False),
         )
     ]  # fmt: skip
     fitting = [plan for plan in choices if plan.bytes <= bound]
@@ -101,15 +101,14 @@ def _strip_rows(kind: str, width: int) -> int:
     return max(16, min(1024, STRIP_BYTES // (STRIP[kind] * width)))
 
 
-def _strips_bytes(
-    kind: str, width: int, pixels: int, rows: int, dtype: torch.dtype, spare: bool
-) -> int:
-    kept = KEPT[kind] * dtype.itemsize * (2 if spare else 1) * pixels
+def _strips_bytes(kind: str, width: int, pixels: int, rows: int, dtype: str, spare: bool) -> int:
+    kept = KEPT[kind] * ITEM[dtype] * (2 if spare else 1) * pixels
     return BASE + PICTURE * pixels + kept + STRIP[kind] * rows * width
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether PyTorch or Python failed for want of memory."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+    """Whether PyTorch, OpenVINO or Python failed for want of memory."""
+    if isinstance(error, MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "allocate" in str(error)
+    told = str(error)
+    return isinstance(error, RuntimeError) and ("allocate" in told or "out of memory" in told)

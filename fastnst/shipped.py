@@ -20,14 +20,13 @@ def shipped_models() -> dict[str, Path]:
     return {}
 
 
-# The shipped style whose network a new style of that kind starts from: for now the one that has
-# trained longest.
-_BASES = {"fast": "wave"}
-
-
 def base_model(kind: str) -> Path | None:
-    """The checkpoint that training a network of ``kind`` starts from; None for fresh weights."""
-    return shipped_models().get(_BASES.get(kind, ""))
+    """The checkpoint that training a network of ``kind`` starts from; None for fresh weights.
+
+    It has seen many styles and is none itself (scripts/train_base).
+    """
+    found = (folder / "base" / f"base-{kind}.ckpt" for folder in _FOLDERS)
+    return next((path for path in found if path.exists()), None)
 
 
 def find_model(model: Path) -> Path:

@@ -190,14 +190,14 @@ class StripNetwork:
         self,
         network: TransferNetwork,
         rows: int = STRIP,
-        dtype: torch.dtype = torch.float32,
+        dtype: str = "float32",
         spare: bool = True,
     ) -> None:
         self.multiple = network.multiple
         self.smallest = network.smallest
         self.rows = max(rows, 4 * network.multiple)
         self._height = 0
-        self.dtype = dtype
+        self.dtype: torch.dtype = getattr(torch, dtype)
         self.spare = spare
         modules = list(_flat(network.body))
         inner = [i for i, module in enumerate(modules) if isinstance(module, Residual)]

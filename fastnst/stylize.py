@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
+import numpy as np
 from PIL import Image
-from torch import Tensor
 
-from fastnst.checkpoint import load_checkpoint
-from fastnst.device import choose_device
+from fastnst.archive import load_arrays
+from fastnst.description import own_weights, read_description, style_name
 from fastnst.effects import Effects, luminance, stylize_with
+from fastnst.engine import SMALLEST, Engine, choose_engine
+from fastnst.errors import CheckpointError
 from fastnst.image import (
     Decoded,
     limit_long_side,
     read_decoded,
     resize,
     srgb_profile,
-    to_picture,
-    to_tensor,
     write_picture,
 )
-from fastnst.large import stylize_large
 from fastnst.memory import is_out_of_memory, plan_picture
-from fastnst.networks import TransferNetwork
-from fastnst.strips import STRIP, StripNetwork
+
+# PyTorch, and whatever imports it, is imported where it computes: it takes longer to start than a
+# picture takes on the other engine.
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from fastnst.networks import TransferNetwork
 
 PLAIN = Effects()
 
@@ -66,32 +71,67 @@ class Finished:
 
 
 class Stylizer:
-    """A transfer network ready to use: call it with a picture, get the stylized picture.
+    """A checkpoint ready to use: give it a picture, get the stylized picture.
 
     >>> stylizer = Stylizer.load(Path("checkpoints/wave.ckpt"))
-    >>> stylized = stylizer(torch.rand(1, 3, 480, 640))
+    >>> stylized = stylizer.picture(Image.open("photo.jpg").convert("RGB"))
+
+    ``engine`` is "torch" or "openvino" (``fastnst.engine.choose_engine``). Called with tensors it
+    is PyTorch that computes, with pictures the engine. Raises CheckpointError or ConfigError.
     """
 
-    def __init__(self, network: TransferNetwork, device: str = "auto", name: str = "") -> None:
-        self.device = choose_device(device)
-        self.network = network.eval().to(self.device)
-        self.name = name
+    def __init__(self, path: Path, device: str = "auto", engine: str = "auto") -> None:
+        self.path = Path(path)
+        self._device_name = device
+        self._compiled: Engine | None = None
+        if choose_engine(engine, device) == "openvino":
+            self.info, self._compiled = open_engine(self.path)
+        else:
+            self.info = self._checkpoint.info
+            # A network that doesn't fit is found now, not at the first picture.
+            self.network  # noqa: B018
+        self.name = style_name(self.info)
+        self.kind: str = self.info["network"]["kind"]
 
     @classmethod
-    def load(cls, path: Path, device: str = "auto") -> Stylizer:
-        """The stylizer of a checkpoint. Raises CheckpointError or ConfigError."""
-        checkpoint = load_checkpoint(path)
-        return cls(checkpoint.network(), device, checkpoint.style_name)
+    def load(cls, path: Path, device: str = "auto", engine: str = "auto") -> Stylizer:
+        """The stylizer of a checkpoint."""
+        return cls(path, device, engine)
 
-    @torch.inference_mode()
+    @property
+    def engine(self) -> str:
+        """Which engine computes."""
+        return "torch" if self._compiled is None else "openvino"
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where PyTorch computes."""
+        from fastnst.device import choose_device
+
+        return choose_device("cpu" if self._compiled is not None else self._device_name)
+
+    @cached_property
+    def _checkpoint(self) -> Any:
+        from fastnst.checkpoint import load_checkpoint
+
+        return load_checkpoint(self.path)
+
+    @cached_property
+    def network(self) -> TransferNetwork:
+        """The network in PyTorch."""
+        network: TransferNetwork = self._checkpoint.network().eval().to(self.device)
+        return network
+
     def __call__(
         self, image: Tensor, effects: Effects = PLAIN, mask: Tensor | None = None
     ) -> Tensor:
-        """Stylize pictures (B, 3, H, W), RGB, sRGB, 0..1; the result has the same shape.
+        """Stylize pictures (B, 3, H, W), RGB, sRGB, 0..1, with PyTorch; the result has that shape.
 
         ``mask`` (1, 1, H, W), 0..1, is stylized where it is 1.
         Raises ValueError for another shape and for values that are no finite numbers in 0..1.
         """
+        import torch
+
         if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
             raise ValueError(f"a picture has the shape (B, 3, H, W), not {tuple(image.shape)}")
         # One bad number would spread over the whole picture through instance norm.
@@ -99,8 +139,28 @@ class Stylizer:
             raise ValueError("a picture's values are finite numbers in 0..1")
         laid_out = image.to(self.device, torch.float32, memory_format=torch.channels_last)
         mask = mask if mask is None else mask.to(self.device)
-        stylized = stylize_with(self.network, laid_out, effects, mask)
+        with torch.inference_mode():
+            stylized = stylize_with(self.network, laid_out, effects, mask)
         return stylized.to(image.device, image.dtype)
+
+    def picture(
+        self, picture: Image.Image, effects: Effects = PLAIN, mask: Image.Image | None = None
+    ) -> Image.Image:
+        """Stylize a picture of mode RGB in one go; ``mask``, of its size, where it is white."""
+        if self._compiled is not None and effects == PLAIN and mask is None:
+            return Image.fromarray(self._compiled(np.asarray(picture)))
+        from fastnst.image.tensors import to_picture, to_tensor
+
+        image = to_tensor(picture)
+        weights = None if mask is None else luminance(to_tensor(mask))
+        if self._compiled is None:
+            return to_picture(self(image, effects, weights))
+        compiled = self._compiled
+
+        def network(seen: Tensor) -> Tensor:
+            return to_tensor(Image.fromarray(compiled(np.asarray(to_picture(seen)))))
+
+        return to_picture(stylize_with(network, image, effects, weights))
 
     def stylize_file(self, source: Path, target: Path, options: FileOptions | None = None) -> str:
         """Stylize a file into another, keeping its transparency.
@@ -131,25 +191,46 @@ class Stylizer:
     ) -> tuple[Image.Image, list[str]]:
         """The stylized picture, and what is worth telling."""
         mask = None if options.mask is None else resize(options.mask, picture.size)
-        kind, size = self.network.kind, picture.size
-        plan = plan_picture(kind, *size, options.max_memory, options.tile)
+        plan = plan_picture(self.kind, *picture.size, options.max_memory, options.tile)
         news = []
-        if plan.rows is None or min(size) < self.network.smallest:
+        if plan.rows is None or min(picture.size) < SMALLEST:
             try:
-                weights = None if mask is None else luminance(to_tensor(mask))
-                return to_picture(self(to_tensor(picture), options.effects, weights)), []
+                return self.picture(picture, options.effects, mask), []
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or options.tile == "off":
                     raise
             # Out of the handler, which would keep the failed attempt's memory.
+            from fastnst.strips import STRIP
+
             news.append("not enough memory for the whole picture")
-            plan = plan_picture(kind, *size, None, STRIP)
-            plan = dataclasses.replace(plan, dtype=torch.float16, spare=False)
+            plan = plan_picture(self.kind, *picture.size, None, STRIP)
+            plan = dataclasses.replace(plan, dtype="float16", spare=False)
+        from fastnst.large import stylize_large
+        from fastnst.strips import StripNetwork
+
         assert plan.rows is not None
         news.append(f"in strips of {plan.rows} rows, about {plan.bytes / 1e9:.1f} GB")
-        network = self.network.to("cpu") if self.device.type != "cpu" else self.network
-        strips = StripNetwork(network, plan.rows, plan.dtype, plan.spare)
+        strips = StripNetwork(self.network.to("cpu"), plan.rows, plan.dtype, plan.spare)
         try:
             return stylize_large(strips, picture, options.effects, mask), news
         finally:
             self.network.to(self.device)
+
+
+def open_engine(path: Path) -> tuple[dict[str, Any], Engine]:
+    """A checkpoint's description and its network on OpenVINO. Raises CheckpointError."""
+    contents = load_arrays(path)
+    info = read_description(path, contents)
+    weights = own_weights(contents)
+    for name, value in weights.items():
+        if not isinstance(value, np.ndarray) or not bool(np.isfinite(value).all()):
+            raise CheckpointError(f"{path}: {name} holds numbers that are not finite")
+    described = info["network"]
+    try:
+        return info, Engine(described["kind"], described["options"], weights)
+    # OpenVINO tells of shapes that don't fit by RuntimeError.
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path}: its weights don't fit the network it names "
+            f"({described['kind']} {described['options']})"
+        ) from error

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from fastnst.checkpoint import FORMAT_VERSION, KEY, load_checkpoint, plain, save_checkpoint
+from fastnst.checkpoint import load_checkpoint, plain, save_checkpoint
+from fastnst.description import FORMAT_VERSION, KEY
 from fastnst.errors import CheckpointError
 from fastnst.networks import build_network
 

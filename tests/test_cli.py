@@ -15,8 +15,9 @@ from conftest import make_picture
 from PIL import Image
 from test_checkpoint import Canary, contents
 
-from fastnst.checkpoint import KEY, save_checkpoint
+from fastnst.checkpoint import save_checkpoint
 from fastnst.cli import main
+from fastnst.description import KEY
 from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE
 from fastnst.image import read_image
 from fastnst.shipped import shipped_models

@@ -10,8 +10,9 @@ import torch
 from conftest import make_picture
 from PIL import Image
 
+from fastnst.crops import center_crops
 from fastnst.errors import DataError
-from fastnst.photos import center_crops, find_photos, fingerprint, hold_out, pick_evenly
+from fastnst.photos import find_photos, fingerprint, hold_out, pick_evenly
 from fastnst.training.data import EndlessBatches, PhotoDataset, photo_loader
 
 

@@ -30,10 +30,11 @@ from fastnst.checkpoint import (
 from fastnst.cli import main
 from fastnst.cli.options import parse_options
 from fastnst.config import LossConfig, PreviewConfig, TrainConfig
+from fastnst.crops import center_crops
 from fastnst.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USAGE, CheckpointError
 from fastnst.image import read_picture, resize_short_side, to_tensor
 from fastnst.perceptual.losses import PerceptualLoss, style_targets
-from fastnst.photos import center_crops, find_photos, hold_out
+from fastnst.photos import find_photos, hold_out
 from fastnst.reference import curves
 from fastnst.reference import validate as validating
 from fastnst.reference.curves import Curve, cached_curves, iterations_to, quantile

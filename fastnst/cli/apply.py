@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastnst.cli.console import OneLineParser, StatusLine, add_model, say
+from fastnst.cli.console import OneLineParser, StatusLine, add_device, add_model, say
 from fastnst.errors import (
     EXIT_DONE,
     EXIT_PARTIAL,
@@ -70,7 +70,7 @@ def parser() -> OneLineParser:
     parser.add_argument(
         "--json", action="store_true", help="a line of JSON on stdout for each input"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
+    add_device(parser)
     return parser
 
 
@@ -109,7 +109,7 @@ def run(argv: Sequence[str]) -> int:
         None if arguments.max_memory is None else parse_size(arguments.max_memory),
         arguments.metadata,
     )
-    stylizer = Stylizer.load(find_model(arguments.model), arguments.device)
+    stylizer = Stylizer.load(find_model(arguments.model), arguments.device, arguments.engine)
     part, parts = arguments.shard
     planned = plan_jobs(arguments.inputs, arguments.output, stylizer.name)
     jobs = planned[part - 1 :: parts]

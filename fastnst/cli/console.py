@@ -30,6 +30,16 @@ def add_model(parser: ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_device(parser: ArgumentParser) -> None:
+    """What computes a pass of the network; see ``fastnst.engine.choose_engine``."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
+    parser.add_argument(
+        "--engine", choices=("auto", "torch", "openvino"), default="auto",
+        help="what computes: 'openvino' is the fastest on CPUs and starts at once, 'torch' knows "
+        "every device (default: auto, which chooses by the device)",
+    )  # fmt: skip
+
+
 def printable(text: str) -> str:
     """``text`` with whatever could move a terminal's cursor, or is no text, escaped.
 

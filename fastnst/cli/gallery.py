@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastnst.cli.console import OneLineParser, StatusLine, say
+from fastnst.cli.console import OneLineParser, StatusLine, add_device, say
 from fastnst.errors import EXIT_DONE, CheckpointError, ConfigError
 from fastnst.shipped import shipped_models
 
@@ -27,25 +27,25 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--size", type=int, default=512, help="long side of each tile in pixels (default: 512)"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
+    add_device(parser)
     arguments = parser.parse_args(argv)
     if not 1 <= arguments.size <= 4096:
         raise ConfigError(f"--size must be from 1 to 4096, not {arguments.size}")
     models = shipped_models()
     if not models:
         raise CheckpointError("no styles come with this installation of fastnst")
-    from fastnst.image import check_output, read_image, to_picture, write_picture
+    from fastnst.image import check_output, limit_long_side, read_picture, write_picture
     from fastnst.sheet import Tile, contact_sheet
     from fastnst.stylize import Stylizer
 
     output = arguments.output or Path(f"{arguments.photo.stem}-gallery.png")
     check_output(output, arguments.overwrite)
-    photo = read_image(arguments.photo, arguments.size)
-    tiles = [Tile(to_picture(photo), arguments.photo.stem)]
+    photo = limit_long_side(read_picture(arguments.photo), arguments.size)
+    tiles = [Tile(photo, arguments.photo.stem)]
     status = StatusLine()
     for name, path in models.items():
-        stylizer = Stylizer.load(path, arguments.device)
-        tiles.append(Tile(to_picture(stylizer(photo)), name))
+        stylizer = Stylizer.load(path, arguments.device, arguments.engine)
+        tiles.append(Tile(stylizer.picture(photo), name))
         status.show(f"{len(tiles) - 1} of {len(models)}: {name}")
     status.end()
     rows = [tiles[i : i + COLUMNS] for i in range(0, len(tiles), COLUMNS)]

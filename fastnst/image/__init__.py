@@ -4,6 +4,8 @@ A picture in memory is a float tensor (B, 3, H, W), RGB, sRGB, 0..1. Between the
 tensor it is a Pillow image of mode RGB, upright and in sRGB.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from fastnst.image.decode import (
     MAX_PIXELS,
     READ_FORMATS,
@@ -19,18 +21,22 @@ from fastnst.image.encode import (
     srgb_profile,
     write_picture,
 )
-from fastnst.image.tensors import (
+from fastnst.image.resize import (
     limit_long_side,
-    read_image,
     resize,
     resize_height,
     resize_long_side,
     resize_short_side,
-    to_bytes_tensor,
-    to_picture,
-    to_tensor,
-    write_image,
 )
+
+if TYPE_CHECKING:
+    from fastnst.image.tensors import (
+        read_image,
+        to_bytes_tensor,
+        to_picture,
+        to_tensor,
+        write_image,
+    )
 
 __all__ = [
     "MAX_PIXELS",
@@ -55,3 +61,12 @@ __all__ = [
     "write_image",
     "write_picture",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Those of tensors, when first asked for: importing PyTorch takes longer than most commands.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from fastnst.image import tensors
+
+    return getattr(tensors, name)

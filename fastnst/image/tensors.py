@@ -1,4 +1,4 @@
-"""Pillow images to tensors and back, and the only resizer."""
+"""Pillow images to tensors and back."""
 
 from __future__ import annotations
 
@@ -11,36 +11,7 @@ from torch import Tensor
 
 from fastnst.image.decode import read_picture
 from fastnst.image.encode import write_picture
-
-
-def resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Resize to (width, height) with antialiasing, at least one pixel a side."""
-    width, height = (max(1, side) for side in size)
-    if image.size == (width, height):
-        return image
-    return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
-
-
-def resize_short_side(image: Image.Image, side: int) -> Image.Image:
-    """Resize so that the short side has ``side`` pixels."""
-    factor = side / min(image.size)
-    return resize(image, (round(image.width * factor), round(image.height * factor)))
-
-
-def resize_long_side(image: Image.Image, side: int) -> Image.Image:
-    """Resize so that the long side has ``side`` pixels."""
-    factor = side / max(image.size)
-    return resize(image, (round(image.width * factor), round(image.height * factor)))
-
-
-def resize_height(image: Image.Image, height: int) -> Image.Image:
-    """Resize to ``height`` pixels, the width in proportion."""
-    return resize(image, (round(image.width * height / image.height), height))
-
-
-def limit_long_side(image: Image.Image, side: int) -> Image.Image:
-    """Resize so that the long side has at most ``side`` pixels; smaller pictures stay."""
-    return image if max(image.size) <= side else resize_long_side(image, side)
+from fastnst.image.resize import limit_long_side
 
 
 def to_bytes_tensor(image: Image.Image) -> Tensor:

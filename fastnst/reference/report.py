@@ -13,7 +13,8 @@ from typing import Any
 
 from PIL import Image
 
-from fastnst.checkpoint import KEY, Checkpoint, save_checkpoint
+from fastnst.checkpoint import Checkpoint, save_checkpoint
+from fastnst.description import KEY
 from fastnst.errors import ConfigError, ImageWriteError
 from fastnst.files import atomic_write, make_writable, reason
 from fastnst.image import to_picture

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from fastnst.checkpoint import Checkpoint
+from fastnst.crops import center_crop
 from fastnst.device import describe_machine
 from fastnst.errors import CheckpointError, DataError, ImageReadError
 from fastnst.image import read_picture
@@ -26,7 +27,7 @@ from fastnst.networks import TransferNetwork
 from fastnst.perceptual.losses import PerceptualLoss
 from fastnst.perceptual.weights import Progress as DownloadProgress
 from fastnst.perceptual.weights import load_backbone
-from fastnst.photos import center_crop, find_photos, fingerprint, hold_out, pick_evenly
+from fastnst.photos import find_photos, fingerprint, hold_out, pick_evenly
 from fastnst.reference.curves import Curve, descend, iterations_to, noise_like, quantile
 
 STARTS = ("noise", "content")

@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 
 import fastnst
-from fastnst.checkpoint import FORMAT_VERSION, Checkpoint, plain
+from fastnst.checkpoint import Checkpoint, plain
 from fastnst.config import LossConfig, TrainConfig
+from fastnst.description import FORMAT_VERSION
 from fastnst.errors import CheckpointError
 from fastnst.files import sha256_file
 from fastnst.networks import TransferNetwork

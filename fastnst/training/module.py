@@ -8,8 +8,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from fastnst.checkpoint import KEY, TARGETS_KEY, pack_symmetric
+from fastnst.checkpoint import TARGETS_KEY, pack_symmetric
 from fastnst.config import TrainConfig
+from fastnst.description import KEY
 from fastnst.networks import TransferNetwork
 from fastnst.perceptual.losses import LossParts, PerceptualLoss
 from fastnst.training.budget import Budget, learning_rate, style_share

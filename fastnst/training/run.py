@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fastnst.checkpoint import Checkpoint, load_checkpoint
 from fastnst.config import TrainConfig
+from fastnst.crops import center_crop, center_crops
 from fastnst.device import choose_device, has_bfloat16
 from fastnst.errors import CheckpointError, ConfigError
 from fastnst.files import make_writable, reason
@@ -21,7 +22,7 @@ from fastnst.image import read_picture, resize_short_side, to_tensor
 from fastnst.networks import TransferNetwork, build_network
 from fastnst.perceptual.build import build_loss
 from fastnst.perceptual.weights import Progress as DownloadProgress
-from fastnst.photos import center_crop, center_crops, find_photos, hold_out, pick_evenly
+from fastnst.photos import find_photos, hold_out, pick_evenly
 from fastnst.shipped import base_model, find_model
 from fastnst.training.budget import Budget
 from fastnst.training.callbacks import (

@@ -1,0 +1,108 @@
+"""Checkpoints read with NumPy alone: importing PyTorch takes longer than stylizing a picture.
+
+The file is the ZIP archive that ``torch.save`` writes: a pickle, and the bytes of each storage. The
+unpickler here knows no more than tensors and plain data, so that reading can't run code.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastnst.errors import CheckpointError
+from fastnst.files import reason
+
+# More than any checkpoint of a transfer network with its optimizer.
+MAX_BYTES = 2_000_000_000
+# PyTorch's storages that NumPy has the numbers of.
+STORAGES: Mapping[str, np.dtype[Any]] = {
+    "FloatStorage": np.dtype("<f4"),
+    "HalfStorage": np.dtype("<f2"),
+    "DoubleStorage": np.dtype("<f8"),
+    "LongStorage": np.dtype("<i8"),
+    "IntStorage": np.dtype("<i4"),
+    "ShortStorage": np.dtype("<i2"),
+    "CharStorage": np.dtype("<i1"),
+    "ByteStorage": np.dtype("<u1"),
+    "BoolStorage": np.dtype("?"),
+}
+
+
+@dataclass(frozen=True)
+class _Storage:
+    """A storage's type, until its bytes are read."""
+
+    dtype: np.dtype[Any]
+
+
+def load_arrays(path: Path) -> Any:
+    """What a PyTorch file holds, its tensors as arrays; never runs its code.
+
+    Raises CheckpointError with the path and the reason.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            [name] = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+            folder = name.removesuffix("data.pkl")
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+                raise CheckpointError(f"{path}: too large for a checkpoint")
+            return _Unpickler(archive, folder, archive.read(name)).load()
+    except OSError as error:
+        raise CheckpointError(f"{path}: can't be read ({reason(error)})") from error
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: not a checkpoint, or one that asks to run code; nothing of it was run"
+        ) from error
+    except CheckpointError:
+        raise
+    # A damaged file shows itself as BadZipFile, EOFError, KeyError, UnicodeDecodeError, ...
+    except Exception as error:
+        raise CheckpointError(f"{path}: not a checkpoint, or cut short or damaged") from error
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, archive: zipfile.ZipFile, folder: str, pickled: bytes) -> None:
+        super().__init__(io.BytesIO(pickled))
+        self.archive, self.folder = archive, folder
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _array
+        if module == "torch" and name in STORAGES:
+            return _Storage(STORAGES[name])
+        raise pickle.UnpicklingError(f"{module}.{name}")
+
+    def persistent_load(self, pid: Any) -> np.ndarray:
+        kind, storage, key, _, count = pid
+        if kind != "storage" or not isinstance(storage, _Storage) or not str(key).isalnum():
+            raise pickle.UnpicklingError("no storage")
+        raw = self.archive.read(f"{self.folder}data/{key}")
+        return np.frombuffer(raw, storage.dtype, int(count))
+
+
+def _array(
+    storage: np.ndarray, offset: int, size: Sequence[int], stride: Sequence[int], *_: Any
+) -> np.ndarray:
+    """What ``torch._utils._rebuild_tensor_v2`` rebuilds, as a copy of its own."""
+    if min(size, default=1) < 0 or min(stride, default=0) < 0 or offset < 0:
+        raise ValueError("no such tensor")
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    # as_strided checks nothing itself.
+    if (math.prod(size) and last >= len(storage)) or math.prod(size) > len(storage):
+        raise ValueError("a tensor beyond its storage")
+    steps = [step * storage.itemsize for step in stride]
+    view = np.lib.stride_tricks.as_strided(storage[offset:], size, steps, writeable=False)
+    return np.array(view, order="C")

@@ -1,0 +1,83 @@
+"""What a checkpoint says of itself: its ``fastnst`` entry, checked before any use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fastnst.errors import CheckpointError
+
+KEY = "fastnst"
+FORMAT_VERSION = 1
+PREFIX = "network."
+# fastnst.networks.NETWORKS has them.
+KINDS = ("fast", "johnson")
+# Limits for a network that a stranger's file asks for: far above any of ours.
+MAX_OPTION = 512
+
+# What ``fastnst`` must hold, with the type of each entry.
+SCHEMA: Mapping[str, type] = {
+    "format_version": int,
+    "network": dict,  # kind, options
+    "style": list,  # one entry a style image: name, sha256, width, height, weight
+    "loss": dict,  # every field of LossConfig
+    "backbone": dict,  # name, origin
+    "data": dict,  # photos, sha256 of their names and sizes, held_out
+    "training": dict,  # steps, images, seconds, and the options of the run
+    "losses": dict,  # on the held-out photos: total, content, style, total_variation
+    "versions": dict,
+}
+
+
+def read_description(path: Path, contents: Any) -> dict[str, Any]:
+    """The ``fastnst`` entry of what a PyTorch file holds. Raises CheckpointError."""
+    if not isinstance(contents, dict) or not isinstance(contents.get(KEY), dict):
+        raise CheckpointError(f"{path}: a PyTorch file, but not a checkpoint of fastnst")
+    info: dict[str, Any] = contents[KEY]
+    check_description(path, info)
+    return info
+
+
+def own_weights(contents: Mapping[str, Any]) -> dict[str, Any]:
+    """The network's entries of a checkpoint, by their names in the network."""
+    return {
+        name.removeprefix(PREFIX): value
+        for name, value in (contents.get("state_dict") or {}).items()
+        if isinstance(name, str) and name.startswith(PREFIX)
+    }
+
+
+def style_name(info: Mapping[str, Any]) -> str:
+    """Names of the style images, joined by '+', fit to be a part of a file name."""
+    names = "+".join(style["name"] for style in info["style"])
+    return re.sub(r"[^\w.+-]", "_", names)[:80] or "stylized"
+
+
+def check_description(path: Path, info: Mapping[str, Any]) -> None:
+    """Raises CheckpointError unless ``info`` is a ``fastnst`` entry that this version reads."""
+    version = info.get("format_version")
+    if not isinstance(version, int) or version < 1:
+        raise CheckpointError(f"{path}: says no format version")
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: made by a newer fastnst (format {version}, this one reads "
+            f"{FORMAT_VERSION}); update fastnst"
+        )
+    for key, kind in SCHEMA.items():
+        if not isinstance(info.get(key), kind):
+            raise CheckpointError(
+                f"{path}: damaged description ({key} should be a {kind.__name__})"
+            )
+    described = info["network"]
+    if described.get("kind") not in KINDS:
+        raise CheckpointError(f"{path}: unknown network {described.get('kind')!r}")
+    options = described.get("options")
+    if not isinstance(options, dict) or set(options) - {"width", "blocks"}:
+        raise CheckpointError(f"{path}: unknown options of the network")
+    if not all(type(value) is int and 1 <= value <= MAX_OPTION for value in options.values()):
+        raise CheckpointError(f"{path}: options of the network out of range")
+    styles = info["style"]
+    if not all(isinstance(style, dict) and isinstance(style.get("name"), str) for style in styles):
+        raise CheckpointError(f"{path}: damaged description (style)")
