@@ -149,10 +149,11 @@ class TrainConfig(StyleConfig):
     network: Literal["fast", "johnson"] = option(
         "fast", "transfer network: 'fast' (0.24 M parameters) or 'johnson' (1.68 M)"
     )
-    style_ramp: float = option(
-        0.5,
-        "share of the run, 0..1, over which the style weight rises from 2 % to its full value; "
-        "under the full weight from the start a network learns texture first and the picture last",
+    style_ramp: float | None = option(
+        None,
+        "share of the run, 0..1, over which the style weight rises from 2 % to its full value: a "
+        "fresh network under the full weight learns texture first and the picture last (default: "
+        "0.5, and 0.1 from a network that knows pictures already)",
     )
     gradient_clip: float = option(
         1.0,

@@ -20,8 +20,15 @@ from fastnst.cli import main
 from fastnst.config import TrainConfig
 from fastnst.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
 from fastnst.perceptual.losses import PerceptualLoss, style_targets
-from fastnst.shipped import shipped_models
-from fastnst.training.budget import RAMP_START, WARMUP_STEPS, Budget, learning_rate, style_share
+from fastnst.shipped import base_model, shipped_models
+from fastnst.training.budget import (
+    RAMP_START,
+    WARMUP_STEPS,
+    Budget,
+    learning_rate,
+    style_ramp,
+    style_share,
+)
 from fastnst.training.callbacks import is_panel_step
 from fastnst.training.module import StyleTraining
 
@@ -161,13 +168,15 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tiny_args, tm
 
 def test_training_starts_from_the_base_unless_told_otherwise(tiny_args, tmp_path):
     rate = ["--learning-rate", "1e-9", "--steps", "1"]
-    base = load_checkpoint(shipped_models()["wave"])
-    for init in ("base", "wave"):
+    from_base = base_model("fast")
+    assert from_base is not None
+    for init, start in (("base", from_base), ("wave", shipped_models()["wave"])):
+        base = load_checkpoint(start)
         output = tmp_path / f"{init}.ckpt"
         train(tiny_args, "--init", init, "--output", str(output), *rate)
         for name, value in weights(output).items():
             torch.testing.assert_close(value, base.weights[name], atol=1e-6, rtol=1e-4)
-        assert load_checkpoint(output).info["training"]["started_from"] == "wave"
+        assert load_checkpoint(output).info["training"]["started_from"] == start.stem
     fresh = tmp_path / "fresh.ckpt"
     train(tiny_args, "--output", str(fresh), *rate)
     assert load_checkpoint(fresh).info["training"]["started_from"] is None
@@ -387,12 +396,17 @@ def test_learning_rate_warms_up_and_fades():
 
 
 def test_the_style_weight_rises_to_its_full_value_over_the_ramp():
-    config = TrainConfig(style=(Path("a"),), data="b", style_ramp=0.5)
-    assert style_share(config, 0) == pytest.approx(RAMP_START)
-    assert style_share(config, 0.25) == pytest.approx(RAMP_START**0.5)
-    assert [style_share(config, progress) for progress in (0.5, 0.8, 1)] == [1, 1, 1]
-    at_once = TrainConfig(style=(Path("a"),), data="b", style_ramp=0)
-    assert style_share(at_once, 0) == 1
+    assert style_share(0.5, 0) == pytest.approx(RAMP_START)
+    assert style_share(0.5, 0.25) == pytest.approx(RAMP_START**0.5)
+    assert [style_share(0.5, progress) for progress in (0.5, 0.8, 1)] == [1, 1, 1]
+    assert style_share(0, 0) == 1
+
+
+def test_a_network_that_knows_pictures_needs_a_shorter_ramp():
+    config = TrainConfig(style=(Path("a"),), data="b")
+    assert 0 < style_ramp(config, "base-fast") < style_ramp(config, None) <= 0.5
+    for started_from in ("base-fast", None):
+        assert style_ramp(dataclasses.replace(config, style_ramp=0.3), started_from) == 0.3
 
 
 def test_the_style_share_scales_the_style_term_alone(backbone, image):

@@ -12,6 +12,8 @@ DEFAULT_MINUTES = 10.0
 WARMUP_STEPS = 30
 # The style weight's first share: the network sees the style from the start, but the picture counts.
 RAMP_START = 0.02
+# Shares of the run that the style's weight rises over, from fresh weights and from a network.
+FRESH_RAMP, RAMP = 0.5, 0.1
 
 
 class Budget:
@@ -65,8 +67,13 @@ def learning_rate(config: TrainConfig, progress: float, step: int) -> float:
     return config.learning_rate * warmup * fade
 
 
-def style_share(config: TrainConfig, progress: float) -> float:
+def style_ramp(config: TrainConfig, started_from: str | None) -> float:
+    """Share of the run over which the style's weight rises."""
+    if config.style_ramp is not None:
+        return config.style_ramp
+    return FRESH_RAMP if started_from is None else RAMP
+
+
+def style_share(ramp: float, progress: float) -> float:
     """Factor of the style weight: from ``RAMP_START`` to 1, geometrically, over the ramp."""
-    if progress >= config.style_ramp:
-        return 1.0
-    return float(RAMP_START ** (1 - progress / config.style_ramp))
+    return 1.0 if progress >= ramp else float(RAMP_START ** (1 - progress / ramp))

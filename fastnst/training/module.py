@@ -13,7 +13,7 @@ from fastnst.config import TrainConfig
 from fastnst.description import KEY
 from fastnst.networks import TransferNetwork
 from fastnst.perceptual.losses import LossParts, PerceptualLoss
-from fastnst.training.budget import Budget, learning_rate, style_share
+from fastnst.training.budget import Budget, learning_rate, style_ramp, style_share
 from fastnst.training.data import Batch
 
 
@@ -76,7 +76,8 @@ class StyleTraining(pl.LightningModule):
         """Loss, at the style's present share, of the stylized ``content`` (B, 3, H, W), 0..1."""
         content = content.contiguous(memory_format=torch.channels_last)
         features = self.perceptual_loss.content_features(content)
-        share = style_share(self.config, self.budget.progress(self.global_step))
+        ramp = style_ramp(self.config, self.description["training"].get("started_from"))
+        share = style_share(ramp, self.budget.progress(self.global_step))
         stylized = self.network(content)
         self.saturation = saturation(stylized.detach())
         parts: LossParts = self.perceptual_loss(stylized, features, share)
