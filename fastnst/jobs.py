@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -127,6 +128,7 @@ def run_jobs(
     targets are kept unless ``overwrite``.
     """
     todo = deque(jobs)
+    read = partial(read_decoded, max_pixels=options.max_pixels)
     reading: deque[tuple[Job, Future[Decoded] | None]] = deque()
     writing: deque[tuple[Job, Future[None] | None, Outcome]] = deque()
     # One thread each: Pillow's warnings are silenced for all threads at once.
@@ -135,7 +137,7 @@ def run_jobs(
             while todo and len(reading) < AHEAD:
                 job = todo.popleft()
                 kept = job.target.exists() and not overwrite
-                reading.append((job, None if kept else reader.submit(read_decoded, job.source)))
+                reading.append((job, None if kept else reader.submit(read, job.source)))
             if reading:
                 writing.append(_compute(stylizer, *reading.popleft(), options, writer))
             if len(writing) >= AHEAD or not (todo or reading):

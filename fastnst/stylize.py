@@ -41,13 +41,15 @@ PLAIN = Effects()
 class FileOptions:
     """What becomes of a file besides the style.
 
-    ``max_size`` shrinks to this long side first. ``mask`` is a picture, stylized where it is white.
+    ``max_size`` shrinks to this long side first; files of more than ``max_pixels`` are refused.
+    ``mask`` is a picture, stylized where it is white.
     ``tile`` and ``max_memory`` (bytes in all) are ``fastnst.memory.plan_picture``'s.
     ``metadata`` that the result takes along: "none", "icc" (that its colours are sRGB) or "keep"
     (the EXIF data too, with the place it was taken at).
     """
 
     max_size: int | None = None
+    max_pixels: int | None = None
     effects: Effects = PLAIN
     mask: Image.Image | None = None
     tile: Literal["auto", "off"] | int = "auto"
@@ -169,7 +171,9 @@ class Stylizer:
         nothing. Raises ImageReadError or ImageWriteError.
         """
         options = options or FileOptions()
-        finished = self.stylize_decoded(read_decoded(source), options)
+        finished = self.stylize_decoded(
+            read_decoded(source, max_pixels=options.max_pixels), options
+        )
         finished.write(target)
         return finished.news
 

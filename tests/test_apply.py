@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -28,6 +29,62 @@ def model(tmp_path) -> Path:
     path = tmp_path / "paint.ckpt"
     save_checkpoint(contents(), path)
     return path
+
+
+def piped(monkeypatch, capsysbinary, arguments: list[str], given: bytes = b"") -> tuple[int, bytes]:
+    """Exit code and standard output of a command that gets ``given`` on standard input."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+    code = main(arguments)
+    return code, capsysbinary.readouterr().out
+
+
+@pytest.mark.parametrize(("format", "out"), [("PNG", "PNG"), ("JPEG", "JPEG"), ("GIF", "PNG")])
+def test_a_picture_goes_from_stdin_to_stdout(
+    format, out, model, monkeypatch, capsysbinary, tmp_path
+):
+    source, target = tmp_path / f"p.{format.lower()}", tmp_path / "t.png"
+    make_picture(40, 30).save(source)
+    arguments = ["apply", str(model), "-", "--engine", "torch"]
+    code, found = piped(monkeypatch, capsysbinary, arguments, source.read_bytes())
+    assert code == EXIT_DONE
+    with Image.open(io.BytesIO(found)) as image:
+        assert (image.format, image.size) == (out, (40, 30))
+    # The same picture as by files, and a file may stand at either end.
+    arguments[2] = str(source)
+    assert main([*arguments, "--output", str(target)]) == EXIT_DONE
+    code, from_file = piped(monkeypatch, capsysbinary, [*arguments, "--output", "-"])
+    assert (code, from_file) == (EXIT_DONE, found)
+    if out == "PNG":
+        assert target.read_bytes() == found
+
+
+def test_what_is_no_picture_on_stdin_leaves_stdout_empty(model, monkeypatch, capsysbinary):
+    code, found = piped(monkeypatch, capsysbinary, ["apply", str(model), "-"], b"no picture")
+    assert (code, found) == (EXIT_USAGE, b"")
+
+
+def test_a_stream_stands_alone(model, capsys, tmp_path):
+    for arguments in (["-", "a.png"], ["-", "--json"], ["a.png", "b.png", "--output", "-"]):
+        assert main(["apply", str(model), *arguments]) == EXIT_USAGE
+        assert one_line(capsys).startswith("fastnst: error: ")
+
+
+def test_files_of_too_many_pixels_are_refused_before_they_are_decoded(model, capsys, tmp_path):
+    source = tmp_path / "p.png"
+    make_picture(40, 30).save(source)
+    arguments = ["apply", str(model), str(source), "--max-pixels"]
+    assert main([*arguments, "1199"]) == EXIT_USAGE
+    assert "40 x 30 pixels are more than fastnst reads" in one_line(capsys)
+    assert main([*arguments, "1200"]) == EXIT_DONE
+    assert main([*arguments, "1.5M"]) == EXIT_USAGE
+
+
+def test_pillows_limit_for_the_process_is_left_as_it_was(tmp_path, monkeypatch):
+    source = tmp_path / "p.png"
+    make_picture(40, 30).save(source)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert read_decoded(source).picture.size == (40, 30)
+    assert Image.MAX_IMAGE_PIXELS == 100
 
 
 def invert(image: torch.Tensor) -> torch.Tensor:

@@ -50,7 +50,7 @@ def test_half_precision_between_the_passes_stays_within_a_level(kind):
     network = trained_like(kind)
     pixels = np.asarray(make_picture(90, 70, seed=3)).copy()
     expected = whole(network, pixels)
-    found = StripNetwork(network, 32, torch.float16)(pixels.copy())
+    found = StripNetwork(network, 32, "float16")(pixels.copy())
     assert np.abs(found - expected).max() <= 1
 
 

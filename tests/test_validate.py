@@ -20,7 +20,6 @@ from test_checkpoint import contents
 from test_cli import files, one_line
 
 from fastnst.checkpoint import (
-    KEY,
     TARGETS_KEY,
     load_checkpoint,
     pack_symmetric,
@@ -31,6 +30,7 @@ from fastnst.cli import main
 from fastnst.cli.options import parse_options
 from fastnst.config import LossConfig, PreviewConfig, TrainConfig
 from fastnst.crops import center_crops
+from fastnst.description import KEY
 from fastnst.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USAGE, CheckpointError
 from fastnst.image import read_picture, resize_short_side, to_tensor
 from fastnst.perceptual.losses import PerceptualLoss, style_targets

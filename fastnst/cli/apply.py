@@ -23,16 +23,22 @@ def parser() -> OneLineParser:
     add_model(parser)
     parser.add_argument(
         "inputs", type=Path, nargs="+", metavar="INPUT",
-        help="pictures, or folders of pictures (taken with all that is below them)",
+        help="pictures, or folders of pictures (taken with all that is below them); '-' is a "
+        "picture on standard input",
     )  # fmt: skip
     parser.add_argument(
         "--output", type=Path, metavar="PATH",
         help="file for a single picture, else a folder; its suffix sets the format, "
-        "which is else the input's (default: beside each input, as NAME-STYLE)",
+        "which is else the input's; '-' is standard output (default: beside each input, as "
+        "NAME-STYLE; of '-', standard output)",
     )  # fmt: skip
     parser.add_argument(
         "--max-size", type=int, metavar="PIXELS", help="shrink to this long side first"
     )
+    parser.add_argument(
+        "--max-pixels", type=_pixels, metavar="N",
+        help="refuse larger files, as in 500M (default: 200M)",
+    )  # fmt: skip
     parser.add_argument(
         "--strength", type=float, default=1.0, metavar="0..1",
         help="blend with the photograph: 0 leaves it as it is (default: 1)",
@@ -81,6 +87,13 @@ def _shard(text: str) -> tuple[int, int]:
     return int(part), int(parts)
 
 
+def _pixels(text: str) -> int:
+    digits, factor = (text[:-1], 1_000_000) if text[-1:] in ("M", "m") else (text, 1)
+    if not digits.isdecimal() or int(digits) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of pixels, such as 500M")
+    return int(digits) * factor
+
+
 def _tile(text: str) -> str | int:
     if text in ("auto", "off"):
         return text
@@ -92,6 +105,14 @@ def _tile(text: str) -> str | int:
 def run(argv: Sequence[str]) -> int:
     """Stylize each input; one that fails is told in a line and the rest is done."""
     arguments = parser().parse_args(argv)
+    from fastnst.cli.pipes import STREAM, piped
+
+    if STREAM in (*arguments.inputs, arguments.output):
+        return piped(arguments, _stylize)
+    return _stylize(arguments)
+
+
+def _stylize(arguments: argparse.Namespace) -> int:
     if arguments.max_size is not None and arguments.max_size < 1:
         raise ConfigError(f"--max-size must be at least 1, not {arguments.max_size}")
     from fastnst.effects import Effects
@@ -103,6 +124,7 @@ def run(argv: Sequence[str]) -> int:
     effects = Effects(arguments.strength, arguments.keep_colors, arguments.stroke_size)
     options = FileOptions(
         arguments.max_size,
+        arguments.max_pixels,
         effects,
         None if arguments.mask is None else read_picture(arguments.mask),
         arguments.tile,

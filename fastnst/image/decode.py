@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import threading
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +21,11 @@ READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "PPM")
 READ_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .tif .tiff .bmp .gif .avif .ppm .pgm .pnm".split()  # noqa: SIM905
 )
-# A picture of this many pixels takes 0.7 GB decoded; larger ones are taken for bombs, here as by
-# Pillow itself.
-MAX_PIXELS = 178_000_000
+# A picture of this many pixels takes 0.8 GB decoded; larger ones are taken for bombs unless the
+# caller says otherwise.
+MAX_PIXELS = 200_000_000
+# Pillow's own limit, which is for the whole process, is out of the way while fastnst decodes.
+_pillow_limit = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,24 @@ def read_picture(path: Path, shrink_to: int | None = None) -> Image.Image:
     return read_decoded(path, shrink_to).picture
 
 
-def read_decoded(path: Path, shrink_to: int | None = None) -> Decoded:
+@contextlib.contextmanager
+def _no_pillow_limit() -> Iterator[None]:
+    with _pillow_limit:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def read_decoded(
+    path: Path, shrink_to: int | None = None, max_pixels: int | None = None
+) -> Decoded:
     """Decode a file: upright (EXIF), in sRGB (ICC), 16-bit grey scaled, not cut, to 8 bits.
 
     ``shrink_to`` lets the JPEG decoder halve the picture while its short side stays at least that
-    many pixels, which is several times as fast. Raises ImageReadError with the path and the reason.
+    many pixels, which is several times as fast. More than ``max_pixels`` (default: ``MAX_PIXELS``)
+    are refused before they are decoded. Raises ImageReadError with the path and the reason.
     """
     path = Path(path)
     # A FIFO or a device would block or never end; nothing but files is opened.
@@ -56,9 +73,9 @@ def read_decoded(path: Path, shrink_to: int | None = None) -> Decoded:
         missing = "is a folder, not a picture" if path.is_dir() else "no such file"
         raise ImageReadError(f"{path}: {missing}")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _no_pillow_limit():
             warnings.simplefilter("ignore")
-            return _decode(path, shrink_to)
+            return _decode(path, shrink_to, MAX_PIXELS if max_pixels is None else max_pixels)
     except ImageReadError:
         raise
     # Pillow lets through far more than OSError: SyntaxError, TypeError, RuntimeError, ...
@@ -74,13 +91,13 @@ def _describe(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _decode(path: Path, shrink_to: int | None) -> Decoded:
+def _decode(path: Path, shrink_to: int | None, max_pixels: int) -> Decoded:
     with Image.open(path, formats=READ_FORMATS) as image:
         width, height = image.size
-        if width * height > MAX_PIXELS:
+        if width * height > max_pixels:
             raise ImageReadError(
                 f"{path}: {width} x {height} pixels are more than fastnst reads "
-                f"({MAX_PIXELS // 1_000_000} megapixels); make it smaller"
+                f"({max_pixels / 1e6:g} megapixels); make it smaller, or raise --max-pixels"
             )
         if shrink_to is not None:
             # The decoder keeps each side at least as long as asked; the short one decides.
