@@ -6,11 +6,13 @@ The graph is built here, node by node, from a checkpoint's arrays: no converter,
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from fastnst.errors import ConfigError
 if TYPE_CHECKING:
     import openvino as ov
 
+TELEMETRY = "openvino_telemetry"
 EPSILON = 1e-5  # torch.nn.InstanceNorm2d's
 # fastnst.networks: TransferNetwork.multiple and smallest, BoundedOutput.GAIN.
 MULTIPLE = 4
@@ -33,6 +36,19 @@ BINOMIAL = np.outer([0.25, 0.5, 0.25], [0.25, 0.5, 0.25]).astype(np.float32)
 def installed() -> bool:
     """Whether OpenVINO is there to be imported."""
     return importlib.util.find_spec("openvino") is not None
+
+
+def _openvino() -> ModuleType:
+    """OpenVINO without the package by which its converter, never called here, reports its use."""
+    here = sys.modules.get(TELEMETRY)
+    sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # Its import fails, which is foreseen.
+    try:
+        return importlib.import_module("openvino")
+    finally:
+        if here is None:
+            del sys.modules[TELEMETRY]
+        else:
+            sys.modules[TELEMETRY] = here
 
 
 def choose_engine(name: str, device: str) -> str:
@@ -68,9 +84,7 @@ class Engine:
     def __init__(
         self, kind: str, options: Mapping[str, int], weights: Mapping[str, np.ndarray]
     ) -> None:
-        import openvino as ov
-
-        self._core = ov.Core()
+        self._core = _openvino().Core()
         self._threads = _threads()
         self._model = _Graph(weights).model(kind, **options)
         self._shape: tuple[int, int] | None = None
@@ -121,8 +135,6 @@ class _Graph:
 
     def model(self, kind: str, width: int = 0, blocks: int = 5) -> ov.Model:
         """The network with its pixels (1, H, W, 3), uint8, at both ends."""
-        import openvino as ov
-
         ops = self.ops
         pixels = ops.parameter([1, -1, -1, 3], np.uint8, name="pixels")
         x = ops.multiply(ops.convert(pixels, "f32"), np.float32(1 / 255))
@@ -132,7 +144,7 @@ class _Graph:
         x = ops.clamp(ops.add(x, np.float32(127.5)), 0.0, 255.0)
         x = ops.transpose(x, np.array([0, 2, 3, 1]))
         x = ops.convert(ops.round(x, "half_to_even"), "u8")
-        return ov.Model([x], [pixels], kind)
+        return _openvino().Model([x], [pixels], kind)
 
     def fast(self, x: Any, blocks: int) -> Any:
         ops = self.ops
