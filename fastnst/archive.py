@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnst.description import reading
 from fastnst.errors import CheckpointError
-from fastnst.files import reason
 
 # More than any checkpoint of a transfer network with its optimizer.
 MAX_BYTES = 2_000_000_000
@@ -49,26 +49,12 @@ def load_arrays(path: Path) -> Any:
 
     Raises CheckpointError with the path and the reason.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            [name] = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-            folder = name.removesuffix("data.pkl")
-            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
-                raise CheckpointError(f"{path}: too large for a checkpoint")
-            return _Unpickler(archive, folder, archive.read(name)).load()
-    except OSError as error:
-        raise CheckpointError(f"{path}: can't be read ({reason(error)})") from error
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path}: not a checkpoint, or one that asks to run code; nothing of it was run"
-        ) from error
-    except CheckpointError:
-        raise
-    # A damaged file shows itself as BadZipFile, EOFError, KeyError, UnicodeDecodeError, ...
-    except Exception as error:
-        raise CheckpointError(f"{path}: not a checkpoint, or cut short or damaged") from error
+    with reading(path), zipfile.ZipFile(path) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        folder = name.removesuffix("data.pkl")
+        if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+            raise CheckpointError(f"{path}: too large for a checkpoint")
+        return _Unpickler(archive, folder, archive.read(name)).load()
 
 
 class _Unpickler(pickle.Unpickler):

@@ -9,7 +9,6 @@ checked against the schema below before it is used.
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor
 
 from fastnst.config import LossConfig
-from fastnst.description import MAX_OPTION, own_weights, read_description, style_name
+from fastnst.description import MAX_OPTION, own_weights, read_description, reading, style_name
 from fastnst.errors import CheckpointError, ConfigError
 from fastnst.files import atomic_write, reason
 from fastnst.networks import TransferNetwork, build_network
@@ -102,19 +101,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def load_plain(path: Path, device: str = "cpu") -> Any:
     """Tensors and plain data of a PyTorch file, with one-line errors; never runs its code."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint")
-    try:
+    with reading(path):
         return torch.load(path, map_location=device, weights_only=True)
-    except OSError as error:
-        raise CheckpointError(f"{path}: can't be read ({reason(error)})") from error
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path}: not a checkpoint, or one that asks to run code; nothing of it was run"
-        ) from error
-    # A damaged file shows itself as RuntimeError, EOFError, KeyError, UnicodeDecodeError, ...
-    except Exception as error:
-        raise CheckpointError(f"{path}: not a checkpoint, or cut short or damaged") from error
 
 
 def pack_symmetric(matrix: Tensor) -> dict[str, Any]:

@@ -151,9 +151,9 @@ class TrainConfig(StyleConfig):
     )
     style_ramp: float | None = option(
         None,
-        "share of the run, 0..1, over which the style weight rises from 2 % to its full value: a "
-        "fresh network under the full weight learns texture first and the picture last (default: "
-        "0.5, and 0.1 from a network that knows pictures already)",
+        "share of the run, 0..1, over which the style weight rises from a fiftieth to its full value: "
+        "a fresh network under the full weight learns texture first and the picture last "
+        "(default: 0.5, and 0.1 from a network that knows pictures already)",
     )
     gradient_clip: float = option(
         1.0,
@@ -171,8 +171,8 @@ class TrainConfig(StyleConfig):
     workers: int = option(0, "processes that decode photographs; 0 decodes in the training process")
     init: str = option(
         "base",
-        "network to start from: 'base', one that knows a style already and learns another sooner; "
-        "'none', fresh weights; or a checkpoint, or the name of a shipped style",
+        "network to start from: 'base', one that has learned many styles and learns another "
+        "sooner; 'none', fresh weights; or a checkpoint, or the name of a shipped style",
     )
     resume: Path | None = option(
         None, "checkpoint of an interrupted run to go on with; all other options as they were"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from fastnst.errors import CheckpointError
+from fastnst.files import reason
 
 KEY = "fastnst"
 FORMAT_VERSION = 1
@@ -29,6 +32,26 @@ SCHEMA: Mapping[str, type] = {
     "losses": dict,  # on the held-out photos: total, content, style, total_variation
     "versions": dict,
 }
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Whatever goes wrong while the file is read becomes a CheckpointError of one line."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint")
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except OSError as error:
+        raise CheckpointError(f"{path}: can't be read ({reason(error)})") from error
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: not a checkpoint, or one that asks to run code; nothing of it was run"
+        ) from error
+    # A damaged file shows itself as BadZipFile, RuntimeError, KeyError, UnicodeDecodeError, ...
+    except Exception as error:
+        raise CheckpointError(f"{path}: not a checkpoint, or cut short or damaged") from error
 
 
 def read_description(path: Path, contents: Any) -> dict[str, Any]:
