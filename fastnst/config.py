@@ -139,12 +139,15 @@ class TrainConfig(StyleConfig):
     minutes: float | None = option(
         None, "minutes to train for, the schedule fitting itself to them (default: 10)"
     )
-    image_size: int = option(
-        128,
-        "side of the square training crops in pixels; small ones give more steps in the same time",
+    image_size: int | None = option(
+        None,
+        "side of the square training crops in pixels (default: 128 with --steps; with --minutes, "
+        "as large as leaves steps enough on this machine)",
     )
-    batch_size: int = option(
-        1, "photographs a step; instance norm does not mix them, so one is enough"
+    batch_size: int | None = option(
+        None,
+        "photographs a step; instance norm does not mix them, so one is enough (default: 1, and "
+        "more where --minutes leaves steps in plenty)",
     )
     network: Literal["fast", "johnson"] = option(
         "fast", "transfer network: 'fast' (0.24 M parameters) or 'johnson' (1.68 M)"
@@ -160,7 +163,15 @@ class TrainConfig(StyleConfig):
         "largest norm of a step's gradient, 0 for none: one photograph of unusual contrast would "
         "otherwise outweigh hundreds, the style loss being quartic in it",
     )
-    learning_rate: float = option(4e-3, "Adam's learning rate at its highest")
+    optimizer: Literal["muon", "adam"] = option(
+        "muon", "'muon', which makes the most of every step, or 'adam', as in the papers"
+    )
+    learning_rate: float = option(
+        1e-2, "learning rate at its highest; 'adam' wants a lower one, such as 4e-3"
+    )
+    no_early_stop: bool = option(
+        False, "use up all --minutes, even where photographs held out say that nothing is gained"
+    )
     schedule: Literal["cosine", "constant"] = option(
         "cosine", "learning rate over the run: a short warm-up, then a cosine to 0 or constant"
     )

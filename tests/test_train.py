@@ -21,6 +21,7 @@ from fastnst.config import TrainConfig
 from fastnst.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
 from fastnst.perceptual.losses import PerceptualLoss, style_targets
 from fastnst.shipped import base_model, shipped_models
+from fastnst.training import held_out
 from fastnst.training.budget import (
     RAMP_START,
     WARMUP_STEPS,
@@ -29,8 +30,9 @@ from fastnst.training.budget import (
     style_ramp,
     style_share,
 )
-from fastnst.training.callbacks import is_panel_step
+from fastnst.training.held_out import is_panel_step
 from fastnst.training.module import StyleTraining
+from fastnst.training.plan import Plan, make_plan
 
 
 def train(arguments: list[str], *more: str) -> int:
@@ -426,6 +428,101 @@ def test_a_budget_of_steps_or_minutes_knows_where_it_stands():
     assert minutes.progress(123) == pytest.approx(0.4)
     minutes.start()
     assert minutes.remaining(0, rate=1) == pytest.approx(60, abs=1)
+
+
+def test_a_shortened_budget_hurries_to_its_end():
+    budget = Budget(steps=100, seconds=None)
+    assert budget.shorten(40, left=0.2)
+    assert not budget.shorten(45, left=0.1)
+    assert [budget.progress(step) for step in (40, 50, 60, 70)] == pytest.approx([0.4, 0.7, 1, 1])
+    assert budget.remaining(50, rate=2) == pytest.approx(5)
+    late = Budget(steps=100, seconds=None)
+    assert not late.shorten(85, left=0.2)
+    assert late.progress(90) == pytest.approx(0.9)
+
+
+def test_the_weights_that_are_kept_are_the_best_on_held_out_photographs(
+    tiny_args, tmp_path, capsys, monkeypatch
+):
+    def disturb(network) -> None:
+        for parameter in network.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+
+    break_once(monkeypatch, 58, disturb)
+    output = tmp_path / "out.ckpt"
+    assert train(tiny_args, "--steps", "60", "--output", str(output)) == EXIT_DONE
+    assert "kept the weights of step 57, the best" in capsys.readouterr().err
+    kept, last = load_checkpoint(output), load_checkpoint(last_checkpoint(tmp_path))
+    assert kept.info["training"]["kept_step"] == 57
+    assert kept.step == last.step == 60
+    assert kept.info["losses"]["total"] < last.info["losses"]["total"]
+    with pytest.raises(AssertionError):
+        assert_same_weights(output, last_checkpoint(tmp_path))
+
+
+@pytest.mark.parametrize("option", [[], ["--no-early-stop"]])
+def test_a_run_that_gains_nothing_ends_early_unless_told_otherwise(
+    option, tiny_args, tmp_path, capsys, monkeypatch
+):
+    # As in a run of minutes, where a check takes little of it.
+    monkeypatch.setattr(held_out, "MAX_SHARE", 10)
+    output = tmp_path / "out.ckpt"
+    still = ["--learning-rate", "1e-9", "--style-ramp", "0", "--minutes", "0.1"]
+    assert train(tiny_args, *still, *option, "--output", str(output)) == EXIT_DONE
+    told = capsys.readouterr().err
+    seconds = load_checkpoint(output).info["training"]["seconds"]
+    if option:
+        assert "early" not in told
+        assert seconds >= 6
+    else:
+        assert told.count("the run comes to its end early (--no-early-stop") == 1
+        assert seconds < 5
+
+
+def test_the_plan_fits_the_machine_and_the_minutes():
+    def machine(seconds_at_128: float):
+        return lambda size, batch: seconds_at_128 * batch * (size / 128) ** 2
+
+    def plan(seconds_at_128: float, **options) -> Plan:
+        config = TrainConfig(style=(Path("a"),), data="b", **options)
+        return make_plan(config, Budget.of(config), machine(seconds_at_128))
+
+    def sizes(plan: Plan) -> tuple[int, int]:
+        return plan.image_size, plan.batch_size
+
+    assert plan(0.1, minutes=2) == Plan(128, 1, 1200)
+    assert sizes(plan(0.1, minutes=5)) == (128, 1)
+    assert sizes(plan(0.1, minutes=7)) == (192, 1)
+    assert sizes(plan(0.1, minutes=30)) == (256, 1)
+    assert sizes(plan(0.001, minutes=10)) == (256, 4)
+    assert sizes(plan(1, minutes=2)) == (96, 1)
+    # What the user says stays.
+    assert sizes(plan(0.1, minutes=30, image_size=100)) == (100, 1)
+    assert sizes(plan(0.1, minutes=5, batch_size=3)) == (128, 3)
+    assert plan(0.1, minutes=5, image_size=64, batch_size=2) == Plan(64, 2)
+
+
+def test_a_number_of_steps_means_the_same_on_every_machine():
+    def never(size: int, batch: int) -> float:
+        raise AssertionError("timed")
+
+    config = TrainConfig(style=(Path("a"),), data="b", steps=100_000)
+    assert make_plan(config, Budget.of(config), never) == Plan(128, 1)
+
+
+def test_a_run_in_minutes_is_planned_and_resumed_as_planned(tiny_args, tmp_path, capsys):
+    planned = [argument for argument in tiny_args if argument not in ("--image-size", "32")]
+    output = tmp_path / "out.ckpt"
+    minutes = [*planned, "--batch-size", "1", "--minutes", "0.02"]
+    assert train(minutes, "--output", str(output)) == EXIT_DONE
+    assert "96 x 96 pixels, 1 a step, about " in capsys.readouterr().err
+    longer = [*planned, "--minutes", "0.06", "--output", str(tmp_path / "longer.ckpt")]
+    assert train(longer, "--resume", str(last_checkpoint(tmp_path))) == EXIT_USAGE
+    assert "batch_size was 1, is 2" in capsys.readouterr().err
+    fitting = [argument for argument in longer if argument not in ("--batch-size", "2")]
+    assert train(fitting, "--resume", str(last_checkpoint(tmp_path))) == EXIT_DONE
+    options = load_checkpoint(tmp_path / "longer.ckpt").info["training"]["options"]
+    assert (options["image_size"], options["batch_size"]) == (96, 1)
 
 
 def test_the_panel_is_drawn_at_log_spaced_steps():

@@ -62,6 +62,8 @@ def _tell_end(result: TrainResult) -> int:
         return EXIT_CODES[result.received]
     losses = "  ".join(f"{name} {value:.4f}" for name, value in result.losses.items())
     say(f"{trained}; on photographs held out: {losses}")
+    if result.kept_step != result.steps:
+        say(f"kept the weights of step {result.kept_step}, the best on these photographs")
     say(f"logs: {result.run_folder} (tensorboard --logdir {result.run_folder.parent.parent})")
     say(f"checkpoint: {result.checkpoint}")
     return EXIT_DONE

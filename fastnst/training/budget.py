@@ -19,8 +19,8 @@ FRESH_RAMP, RAMP = 0.5, 0.1
 class Budget:
     """How much of a run is behind it.
 
-    Exactly one of ``steps`` and ``seconds`` is set. ``spent`` is the seconds of an earlier part of
-    the run that this one resumes.
+    ``progress`` is what a run's schedules follow. Exactly one of ``steps`` and ``seconds`` is set.
+    ``spent`` is the seconds of an earlier part of the run that this one resumes.
     """
 
     def __init__(self, steps: int | None, seconds: float | None, spent: float = 0.0) -> None:
@@ -28,6 +28,8 @@ class Budget:
         self.seconds = seconds
         self._spent = spent
         self._started: float | None = None
+        # Where the run was cut short, and how much of it was left: shares of its full length.
+        self.cut: tuple[float, float] | None = None
 
     @classmethod
     def of(cls, config: TrainConfig, spent: float = 0.0) -> Budget:
@@ -47,17 +49,37 @@ class Budget:
 
     def progress(self, step: int) -> float:
         """Share of the run behind it, 0..1, after ``step`` steps."""
-        if self.steps is not None:
-            return min(1.0, step / self.steps)
-        assert self.seconds is not None
-        return min(1.0, self.elapsed() / self.seconds)
+        share = self._share(step)
+        if self.cut is not None:
+            begin, left = self.cut
+            share = begin + (1 - begin) * (share - begin) / left
+        return min(1.0, share)
+
+    def shorten(self, step: int, left: float) -> bool:
+        """End the run after another ``left``, a share of its full length, unless that is no less.
+
+        What follows its progress, such as the learning rate, hurries from where it is to its end.
+        """
+        begin = self._share(step)
+        if self.cut is not None or begin + left >= 1:
+            return False
+        self.cut = begin, left
+        return True
 
     def remaining(self, step: int, rate: float) -> float:
         """Seconds to go at ``rate`` steps per second (which a budget in minutes ignores)."""
+        end = 1.0 if self.cut is None else sum(self.cut)
         if self.steps is not None:
-            return (self.steps - step) / rate if rate > 0 else math.inf
+            return max(0.0, (end * self.steps - step) / rate) if rate > 0 else math.inf
         assert self.seconds is not None
-        return max(0.0, self.seconds - self.elapsed())
+        return max(0.0, end * self.seconds - self.elapsed())
+
+    def _share(self, step: int) -> float:
+        """``progress`` of a run that isn't cut short, beyond 1 too."""
+        if self.steps is not None:
+            return step / self.steps
+        assert self.seconds is not None
+        return self.elapsed() / self.seconds
 
 
 def learning_rate(config: TrainConfig, progress: float, step: int) -> float:

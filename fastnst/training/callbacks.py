@@ -1,8 +1,7 @@
-"""What happens beside the steps of a run: progress, panel, saves, bad files, signals."""
+"""What happens beside the steps of a run: progress, saves, bad files, signals."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,10 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from fastnst.errors import DataError
 from fastnst.perceptual.losses import LossParts
@@ -107,78 +103,6 @@ def scalars_of(parts: LossParts) -> dict[str, float]:
         for group, members in groups.items()
         for name, value in members.items()
     }
-
-
-class HeldOutPanel(pl.Callback):
-    """Watches photographs that are never trained on, at steps 0, 10, 20, 50, 100, 200, 500, ...
-
-    Logs the panel content | stylized | style as a picture and the mean losses as ``held_out/...``.
-    images: (N, 3, S, S), 0..1; style: (1, 3, S, S), 0..1.
-    """
-
-    def __init__(self, images: Tensor, style: Tensor) -> None:
-        self.images = images
-        self.style = style
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._log(trainer, pl_module)
-
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        if is_panel_step(trainer.global_step):
-            self._log(trainer, pl_module)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not is_panel_step(trainer.global_step):
-            self._log(trainer, pl_module)
-
-    def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, StyleTraining)
-        losses, stylized = self.evaluate(pl_module)
-        pl_module.description["losses"] = losses
-        if not isinstance(trainer.logger, TensorBoardLogger):
-            return
-        writer = trainer.logger.experiment
-        rows = [
-            image for pair in zip(self.images, stylized, strict=True)
-            for image in (*pair, self.style[0])
-        ]  # fmt: skip
-        writer.add_image("panel", make_grid(rows, nrow=3), trainer.global_step)
-        for name, value in losses.items():
-            writer.add_scalar(f"held_out/{name}", value, trainer.global_step)
-        writer.flush()
-
-    @torch.no_grad()
-    def evaluate(self, pl_module: StyleTraining) -> tuple[dict[str, float], Tensor]:
-        """Mean losses over the held-out photographs, and their stylized images (N, 3, S, S)."""
-        network = pl_module.network
-        was_training = network.training
-        network.eval()
-        stylized, sums = [], dict.fromkeys(("total", "content", "style", "total_variation"), 0.0)
-        for image in torch.split(self.images.to(pl_module.device), 1):
-            image = image.contiguous(memory_format=torch.channels_last)
-            stylized.append(network(image))
-            features = pl_module.perceptual_loss.content_features(image)
-            parts = pl_module.perceptual_loss(stylized[-1], features)
-            for name, part in {"total": parts.total, **parts.named()}.items():
-                sums[name] += float(part) / len(self.images)
-        network.train(was_training)
-        losses = {name: round(value, 6) for name, value in sums.items()}
-        return losses, torch.cat(stylized).cpu()
-
-
-def is_panel_step(step: int) -> bool:
-    """Whether the panel is drawn after ``step`` steps: 1, 2 or 5 times a power of ten from 10."""
-    if step < 10:
-        return False
-    power = 10 ** int(math.log10(step) + 1e-9)
-    return step in (power, 2 * power, 5 * power)
 
 
 class PeriodicSave(pl.Callback):

@@ -21,6 +21,7 @@ from fastnst.files import sha256_file
 from fastnst.networks import TransferNetwork
 from fastnst.perceptual.backbone import Backbone
 from fastnst.photos import fingerprint
+from fastnst.training.plan import Plan
 
 # Places and conveniences: they say nothing about the result, and paths are nobody's business.
 _PRIVATE = {
@@ -29,7 +30,7 @@ _PRIVATE = {
     "validation_photos",
 }  # fmt: skip
 # A resumed run may be longer or shorter than it was planned.
-_MAY_DIFFER = {"steps", "minutes"}
+_MAY_DIFFER = {"steps", "minutes", "no_early_stop"}
 
 
 def loss_options(config: LossConfig) -> dict[str, Any]:
@@ -68,6 +69,7 @@ def describe_run(
     held_out: int,
     precision: str,
     started_from: str | None,
+    plan: Plan,
 ) -> dict[str, Any]:
     """The ``fastnst`` entry of a new run's checkpoints; see ``fastnst.checkpoint.SCHEMA``."""
     loss = loss_options(config)
@@ -76,6 +78,7 @@ def describe_run(
         for name, value in dataclasses.asdict(config).items()
         if name not in _PRIVATE and name not in loss
     }
+    options |= {"image_size": plan.image_size, "batch_size": plan.batch_size}
     return {
         "format_version": FORMAT_VERSION,
         "network": {"kind": network.kind, "options": plain(network.options)},

@@ -15,6 +15,7 @@ from fastnst.networks import TransferNetwork
 from fastnst.perceptual.losses import LossParts, PerceptualLoss
 from fastnst.training.budget import Budget, learning_rate, style_ramp, style_share
 from fastnst.training.data import Batch
+from fastnst.training.optimizer import build_optimizer
 
 
 class StyleTraining(pl.LightningModule):
@@ -31,12 +32,14 @@ class StyleTraining(pl.LightningModule):
         config: TrainConfig,
         budget: Budget,
         description: dict[str, Any],
+        batch_size: int = 1,
     ) -> None:
         super().__init__()
         self.network = network
         self.config = config
         self.budget = budget
         self.description = description
+        self.batch_size = batch_size
         self.learning_rate = 0.0
         # What the guard lowers after a rollback, and what it looks at.
         self.rate_factor = 1.0
@@ -55,7 +58,8 @@ class StyleTraining(pl.LightningModule):
         self.perceptual_loss.to(self.device)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate)
+        config = self.config
+        return build_optimizer(config.optimizer, self.network.parameters(), config.learning_rate)
 
     def on_train_start(self) -> None:
         self.budget.start()
@@ -96,7 +100,7 @@ class StyleTraining(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         training = self.description["training"]
         training["steps"] = self.global_step
-        training["images"] = self.global_step * self.config.batch_size
+        training["images"] = self.global_step * self.batch_size
         training["seconds"] = round(self.budget.elapsed(), 1)
         checkpoint[KEY] = self.description
         checkpoint[TARGETS_KEY] = {

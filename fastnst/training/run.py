@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +20,14 @@ from fastnst.device import choose_device, has_bfloat16
 from fastnst.errors import CheckpointError, ConfigError
 from fastnst.files import make_writable, reason
 from fastnst.image import read_picture, resize_short_side, to_tensor
-from fastnst.networks import TransferNetwork, build_network
+from fastnst.networks import TransferNetwork
 from fastnst.perceptual.build import build_loss
+from fastnst.perceptual.losses import PerceptualLoss
 from fastnst.perceptual.weights import Progress as DownloadProgress
 from fastnst.photos import find_photos, hold_out, pick_evenly
-from fastnst.shipped import base_model, find_model
-from fastnst.training.budget import Budget
+from fastnst.training.budget import Budget, style_ramp
 from fastnst.training.callbacks import (
     BadFiles,
-    HeldOutPanel,
     Interruption,
     Meter,
     PeriodicSave,
@@ -36,6 +36,7 @@ from fastnst.training.callbacks import (
 from fastnst.training.data import PhotoDataset, photo_loader
 from fastnst.training.describe import describe_run, describe_style, refuse_other_settings
 from fastnst.training.guard import Guard
+from fastnst.training.held_out import BestWeights, HeldOut, Panel
 from fastnst.training.logs import (
     log_configuration,
     log_outcome,
@@ -43,7 +44,9 @@ from fastnst.training.logs import (
     run_logger,
 )
 from fastnst.training.module import StyleTraining, saturation
+from fastnst.training.plan import Plan, make_plan, time_step
 from fastnst.training.saving import AtomicCheckpointIO
+from fastnst.training.start import find_init, start_network
 from fastnst.training.validation import CheapValidation
 
 # Side of the held-out crops at most: a size at which pictures are looked at. Twice the training
@@ -56,7 +59,8 @@ PANEL_PHOTOS = 4
 @dataclass(frozen=True)
 class TrainResult:
     """How a run ended: the checkpoint it wrote, its run folder, the held-out losses, its steps
-    and seconds, and the signal that ended it early, if one did.
+    and seconds, the step of the weights that were kept, and the signal that ended it early, if one
+    did.
     """
 
     checkpoint: Path
@@ -64,6 +68,7 @@ class TrainResult:
     losses: dict[str, float]
     steps: int
     seconds: float
+    kept_step: int
     received: int | None
 
 
@@ -98,32 +103,37 @@ def train(
     network = start_network(config, earlier or init)
     loss = build_loss(config, styles.images, precision, on_download, notify)
     for_training, held_out = hold_out(photos)
+    plan = _plan(config, earlier, network, loss, precision, device)
     description = describe_run(
         config, network, loss.backbone, styles.described, photos,
-        len(photos) - len(for_training), precision, init.path.stem if init else None,
+        len(photos) - len(for_training), precision, init.path.stem if init else None, plan,
     )  # fmt: skip
     budget = _budget(config, earlier, description)
-    module = StyleTraining(network, loss, config, budget, description)
+    module = StyleTraining(network, loss, config, budget, description, plan.batch_size)
     loader = photo_loader(
-        PhotoDataset(for_training, config.image_size, config.seed),
-        config.batch_size,
+        PhotoDataset(for_training, plan.image_size, config.seed),
+        plan.batch_size,
         earlier.step if earlier else 0,
         config.workers,
     )
-    if notify is not None:
-        notify(
-            f"training '{network.kind}' for the style {config.run_name} on {len(for_training)} "
-            f"photographs, {loss.backbone.name} backbone, {precision} on {device}"
-        )
-    watched = center_crops(pick_evenly(held_out, PANEL_PHOTOS), panel_size(config))
-    watchers: list[pl.Callback] = [HeldOutPanel(watched, styles.thumbnail)]
+    tell = notify or (lambda _: None)
+    tell(
+        f"training '{network.kind}' for the style {config.run_name} on {len(for_training)} "
+        f"photographs, {loss.backbone.name} backbone, {precision} on {device}, {plan}"
+    )
+    watched = HeldOut(center_crops(pick_evenly(held_out, PANEL_PHOTOS), panel_size(plan)))
+    stop_from = None
+    if budget.seconds is not None and not config.no_early_stop:
+        stop_from = style_ramp(config, description["training"]["started_from"])
+    best = BestWeights(watched, tell, stop_from)
+    guard = Guard(tell, saturation(styles.thumbnail))
+    watchers: list[pl.Callback] = [guard, Panel(watched, styles.thumbnail)]
     if config.validation_photos:
         measured = pick_evenly(held_out, config.validation_photos)
-        crops = center_crops(measured, config.image_size).to(device)
+        crops = center_crops(measured, plan.image_size).to(device)
         watchers.append(CheapValidation(crops, loss.to(device), notify))
-    guard = Guard(notify or (lambda _: None), saturation(styles.thumbnail))
     return _fit(
-        config, module, loader, guard, watchers, len(for_training), device, precision, on_progress
+        config, module, loader, best, watchers, len(for_training), device, precision, on_progress
     )
 
 
@@ -131,7 +141,7 @@ def _fit(
     config: TrainConfig,
     module: StyleTraining,
     loader: Any,
-    guard: Guard,
+    best: BestWeights,
     watchers: list[pl.Callback],
     photos: int,
     device: torch.device,
@@ -144,9 +154,9 @@ def _fit(
     interruption = Interruption()
     callbacks: list[pl.Callback] = [
         BadFiles(run_folder / "bad_files.txt", photos),
-        guard,
-        Meter(on_progress or (lambda _: None), config.log_every),
         *watchers,
+        best,
+        Meter(on_progress or (lambda _: None), config.log_every),
         PeriodicSave(last, config.save_every),
         interruption,
     ]
@@ -158,6 +168,7 @@ def _fit(
         # All of the run, to go on with; and the network alone, to use.
         trainer.save_checkpoint(last)
         target = config.output_path if finished else last
+        kept = best.install(module) if finished else trainer.global_step
         if finished:
             trainer.save_checkpoint(target, weights_only=True)
     training, losses = module.description["training"], module.description["losses"]
@@ -168,8 +179,29 @@ def _fit(
         losses,
         training["steps"],
         training["seconds"],
+        kept,
         interruption.request.received,
     )
+
+
+def _plan(
+    config: TrainConfig,
+    earlier: Checkpoint | None,
+    network: TransferNetwork,
+    loss: PerceptualLoss,
+    precision: str,
+    device: torch.device,
+) -> Plan:
+    """The run's plan, which a resumed run has from its first part."""
+    if earlier is not None:
+        before = earlier.info["training"].get("options") or {}
+        config = dataclasses.replace(
+            config,
+            image_size=config.image_size or before.get("image_size"),
+            batch_size=config.batch_size or before.get("batch_size"),
+        )
+    budget = Budget.of(config)
+    return make_plan(config, budget, time_step(network, loss, precision, device))
 
 
 def _budget(config: TrainConfig, earlier: Checkpoint | None, description: dict[str, Any]) -> Budget:
@@ -241,13 +273,13 @@ def read_styles(config: TrainConfig) -> Styles:
         describe_style(path, picture, weight)
         for path, picture, weight in zip(config.style, pictures, weights, strict=True)
     ]
-    thumbnail = center_crop(pictures[0], panel_size(config)).unsqueeze(0).float() / 255
+    thumbnail = center_crop(pictures[0], PANEL_SIZE).unsqueeze(0).float() / 255
     return Styles([to_tensor(picture) for picture in pictures], described, thumbnail)
 
 
-def panel_size(config: TrainConfig) -> int:
+def panel_size(plan: Plan) -> int:
     """Side of the held-out crops."""
-    return min(PANEL_SIZE, 2 * config.image_size)
+    return min(PANEL_SIZE, 2 * plan.image_size)
 
 
 def choose_precision(name: str, device: torch.device) -> str:
@@ -255,35 +287,6 @@ def choose_precision(name: str, device: torch.device) -> str:
     if name != "auto":
         return name
     return "bfloat16" if has_bfloat16(device) else "float32"
-
-
-def find_init(config: TrainConfig) -> Checkpoint | None:
-    """The checkpoint that ``init`` means; None for fresh weights. Raises CheckpointError."""
-    if config.init == "none":
-        return None
-    if config.init == "base":
-        base = base_model(config.network)
-        return None if base is None else load_checkpoint(base)
-    return load_checkpoint(find_model(Path(config.init)))
-
-
-def start_network(config: TrainConfig, start: Checkpoint | None) -> TransferNetwork:
-    """The network to train: ``start``'s, or fresh weights from ``seed``."""
-    if start is not None:
-        return _of_kind(start, config.network).train()
-    # The caller's random numbers stay as they were.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        return build_network(config.network).train()
-
-
-def _of_kind(checkpoint: Checkpoint, kind: str) -> TransferNetwork:
-    network = checkpoint.network()
-    if network.kind != kind:
-        raise CheckpointError(
-            f"{checkpoint.path}: its network is '{network.kind}'; add --network {network.kind}"
-        )
-    return network
 
 
 def _accelerator(device: torch.device) -> dict[str, Any]:

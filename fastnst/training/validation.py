@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fastnst.perceptual.losses import PerceptualLoss
 from fastnst.reference.curves import cached_curves, iterations_to, quantile
-from fastnst.training.callbacks import is_panel_step
+from fastnst.training.held_out import is_panel_step
 from fastnst.training.module import StyleTraining
 
 # A network of some minutes is worth 30 to 40 iterations; one beyond the limit is logged as it.
