@@ -117,7 +117,10 @@ def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     photos, style = make_photos(folder), make_style(folder)
     path = folder / "paint.ckpt"
-    arguments = [*tiny_arguments(photos, style, folder), "--steps", "40", "--output", str(path)]
+    arguments = [
+        *tiny_arguments(photos, style, folder), "--steps", "40", "--optimizer", "adam",
+        "--learning-rate", "4e-3", "--output", str(path),
+    ]  # fmt: skip
     assert main(arguments) == EXIT_DONE
     return path
 
