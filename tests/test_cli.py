@@ -17,6 +17,7 @@ from test_checkpoint import Canary, contents
 
 from fastnst.checkpoint import save_checkpoint
 from fastnst.cli import main
+from fastnst.cli.console import bar
 from fastnst.description import KEY
 from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE
 from fastnst.image import read_image
@@ -326,6 +327,12 @@ def test_a_strangers_style_name_neither_leads_out_of_the_folder_nor_moves_the_cu
     main(["info", str(model)])
     told = capsys.readouterr()
     assert "\x1b" not in told.out + told.err
+
+
+def test_a_progress_bar_says_how_far_how_fast_and_how_long():
+    assert bar(25, 100, 50.0) == f"[{'#' * 6}{'.' * 18}] 25 of 100  0.5/s  2:30 left"
+    assert bar(3, 3, 0.1).startswith(f"[{'#' * 24}] 3 of 3")
+    assert bar(3, 3, 0.1).endswith("0:00 left")
 
 
 def test_usage_is_answered_with_the_nearest_command(capsys):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastnst.cli.console import OneLineParser, StatusLine, add_device, add_model, say
+from fastnst.cli.console import OneLineParser, StatusLine, add_device, add_model, bar, say
 from fastnst.errors import (
     EXIT_DONE,
     EXIT_PARTIAL,
@@ -135,7 +136,7 @@ def _stylize(arguments: argparse.Namespace) -> int:
     part, parts = arguments.shard
     planned = plan_jobs(arguments.inputs, arguments.output, stylizer.name)
     jobs = planned[part - 1 :: parts]
-    status = StatusLine()
+    status, started = StatusLine(), time.monotonic()
     counts = dict.fromkeys(("done", "kept", "failed"), 0)
     named_kept = 0
     outcomes = run_jobs(stylizer, jobs, options, arguments.overwrite)
@@ -150,7 +151,9 @@ def _stylize(arguments: argparse.Namespace) -> int:
             row = {"source": str(job.source), "target": str(job.target), "outcome": state}
             print(json.dumps({**row, "message": message}), flush=True)
         if state == "done" and (len(jobs) == 1 or status.due() or number == len(jobs)):
-            status.show(f"{number} of {len(jobs)}: {job.target}")
+            spent = time.monotonic() - started
+            far = "" if len(jobs) == 1 else f"{bar(number, len(jobs), spent)}  "
+            status.show(f"{far}{job.target}")
     status.end()
     # A result that was to be made by its name and lies there already is no success.
     if not counts["failed"] and not named_kept:

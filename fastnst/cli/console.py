@@ -13,6 +13,8 @@ from fastnst.errors import ConfigError
 # Seconds between two progress lines where nobody looks at a terminal.
 PLAIN_INTERVAL = 10.0
 TERMINAL_INTERVAL = 0.2
+# Characters of a progress bar.
+BAR = 24
 
 
 class OneLineParser(ArgumentParser):
@@ -62,6 +64,14 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def bar(done: int, count: int, seconds: float) -> str:
+    """How far ``count`` things are after ``seconds``: a bar, a count, a rate and the time left."""
+    filled = BAR * done // count
+    rate = done / seconds if seconds > 0 else float("inf")
+    left = clock((count - done) / rate) if rate > 0 else "?"
+    return f"[{'#' * filled}{'.' * (BAR - filled)}] {done} of {count}  {rate:.2g}/s  {left} left"
 
 
 class StatusLine:
