@@ -21,8 +21,8 @@ class Muon(torch.optim.Optimizer):
     """Muon (Jordan et al. 2024): convolutions move along their orthogonalized momentum.
 
     A network of 0.24 M parameters costs nothing beside the backbone that trains it, so a better
-    direction is free. An update's size is Adam's (Liu et al. 2025, arXiv 2502.16982, eq. 4), which moves the parameters
-    of one dimension, at the same rate.
+    direction is free. An update's size is Adam's (Liu et al. 2025, arXiv 2502.16982, eq. 4), which
+    moves the parameters of one dimension, at the same rate.
     """
 
     def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
