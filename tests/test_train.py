@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -345,6 +346,31 @@ def test_a_lasting_spike_is_taken_back_and_one_outlier_is_not(
     [told] = [line for line in capsys.readouterr().err.splitlines() if "going back" in line]
     assert told.startswith("step 48: the loss is ")
     assert "usually" in told
+
+
+def test_a_worker_that_dies_ends_the_run_with_a_line_that_names_the_option(
+    tiny_args, tmp_path, capsys, monkeypatch
+):
+    original = StyleTraining.training_step
+
+    def training_step(module, batch, batch_idx):
+        if module.global_step == 3:
+            for worker in multiprocessing.active_children():
+                os.kill(worker.pid, signal.SIGKILL)
+        return original(module, batch, batch_idx)
+
+    monkeypatch.setattr(StyleTraining, "training_step", training_step)
+    started = time.monotonic()
+    output = tmp_path / "out.ckpt"
+    arguments = ["--steps", "100000", "--workers", "2", "--save-every", "0"]
+    assert train(tiny_args, *arguments, "--output", str(output)) == EXIT_INTERNAL
+    assert time.monotonic() - started < 60
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert "a process that decodes photographs died" in told
+    assert "--workers" in told
+    assert "--resume" in told
+    assert load_checkpoint(last_checkpoint(tmp_path)).step >= 2
+    assert not output.exists()
 
 
 def test_bfloat16_trains_too(tiny_args, tmp_path):

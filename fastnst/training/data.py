@@ -6,6 +6,7 @@ batches takes the very batches that an undisturbed one would have taken, whateve
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from fastnst.errors import DataError, ImageReadError
+from fastnst.errors import DataError, ImageReadError, TrainingError
 from fastnst.image import read_picture, to_bytes_tensor
 
 # A crop's photograph is scaled so that its short side is 1 to this many crop sides.
@@ -121,3 +122,19 @@ def photo_loader(
         multiprocessing_context="spawn" if workers else None,
         persistent_workers=workers > 0,
     )
+
+
+@contextlib.contextmanager
+def naming_dead_workers(last: Path) -> Iterator[None]:
+    """TrainingError where a process that decodes photographs dies."""
+    try:
+        yield
+    # PyTorch has no class of its own for it, and raises it wherever the run happens to be.
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        kept = f"; go on with --resume {last}" if last.exists() else ""
+        raise TrainingError(
+            "a process that decodes photographs died, for want of memory perhaps: take fewer "
+            f"--workers, or 0{kept}"
+        ) from error

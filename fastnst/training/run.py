@@ -33,7 +33,7 @@ from fastnst.training.callbacks import (
     PeriodicSave,
     Progress,
 )
-from fastnst.training.data import PhotoDataset, photo_loader
+from fastnst.training.data import PhotoDataset, naming_dead_workers, photo_loader
 from fastnst.training.describe import describe_run, describe_style, refuse_other_settings
 from fastnst.training.guard import Guard
 from fastnst.training.held_out import BestWeights, HeldOut, Panel
@@ -163,7 +163,8 @@ def _fit(
     with quiet_lightning():
         trainer = _trainer(config, device, precision, logger, callbacks)
         log_configuration(logger, module.description)
-        trainer.fit(module, loader, ckpt_path=config.resume, weights_only=True)
+        with naming_dead_workers(last):
+            trainer.fit(module, loader, ckpt_path=config.resume, weights_only=True)
         finished = interruption.request.received is None
         # All of the run, to go on with; and the network alone, to use.
         trainer.save_checkpoint(last)
