@@ -26,6 +26,8 @@ LEAST_GAIN = 0.002
 # Share of the run in which the learning rate falls from where it is to its end after a plateau:
 # half of what the schedule gains, it gains there.
 COOL_DOWN = 0.15
+# Weights are kept from here on: those of a high rate are lucky on a few photographs and hatched.
+SETTLED = 0.8
 # What a share of the run may be off by.
 ROUNDING = 1e-9
 
@@ -195,7 +197,8 @@ class BestWeights(pl.Callback):
         losses, _ = self.held_out.evaluate(module)
         module.description["losses"] = losses
         total = losses["total"]
-        if self._best is None or total < self._best["losses"]["total"]:
+        settled = module.budget.progress(trainer.global_step) >= SETTLED
+        if self._best is None or (settled and total < self._best["losses"]["total"]):
             self._best = {
                 "step": trainer.global_step,
                 "losses": losses,

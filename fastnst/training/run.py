@@ -123,7 +123,9 @@ def train(
     )
     watched = HeldOut(center_crops(pick_evenly(held_out, PANEL_PHOTOS), panel_size(plan)))
     stop_from = None
-    if budget.seconds is not None and not config.no_early_stop:
+    # Fewer photographs than these can't tell a plateau from chance.
+    enough = len(held_out) >= PANEL_PHOTOS
+    if budget.seconds is not None and enough and not config.no_early_stop:
         stop_from = style_ramp(config, description["training"]["started_from"])
     best = BestWeights(watched, tell, stop_from)
     guard = Guard(tell, saturation(styles.thumbnail))
