@@ -318,13 +318,14 @@ def test_a_run_that_goes_astray_is_taken_back_and_ends_well(
 ):
     break_once(monkeypatch, 45, damage)
     output = tmp_path / "out.ckpt"
-    assert train(tiny_args, "--steps", "60", "--output", str(output)) == EXIT_DONE
+    assert train(tiny_args, "--steps", "90", "--output", str(output)) == EXIT_DONE
     [told] = [line for line in capsys.readouterr().err.splitlines() if "going back" in line]
     assert problem in told
     assert "to the weights of step 20 at 0.5 times the learning rate (1 of 3)" in told
     checkpoint = load_checkpoint(output)
-    assert checkpoint.step == 60
-    assert checkpoint.info["losses"]["total"] < 4
+    assert checkpoint.step == 90
+    # Fresh weights have 10.7; half the rate and 25 lost steps leave it short of the usual 3.
+    assert checkpoint.info["losses"]["total"] < 8
 
 
 def test_a_lasting_spike_is_taken_back_and_one_outlier_is_not(
