@@ -26,7 +26,7 @@ LEAST_GAIN = 0.002
 # Share of the run in which the learning rate falls from where it is to its end after a plateau:
 # half of what the schedule gains, it gains there.
 COOL_DOWN = 0.15
-# Weights are kept from here on: those of a high rate are lucky on a few photographs and hatched.
+# Weights are kept from here on: before, the rate is high and a low loss may be chance.
 SETTLED = 0.8
 # What a share of the run may be off by.
 ROUNDING = 1e-9
