@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
 import re
 from collections.abc import Iterator, Mapping
@@ -37,7 +38,7 @@ SCHEMA: Mapping[str, type] = {
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Whatever goes wrong while the file is read becomes a CheckpointError of one line."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise CheckpointError(f"{path}: no such checkpoint")
     try:
         yield

@@ -78,7 +78,8 @@ def _opened(picture: Picture) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _bytes(array: np.ndarray) -> np.ndarray:
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or channels not in (1, 3, 4) or not array.size:
         raise ValueError(f"a picture is an array (H, W, 3) or (H, W), not {array.shape}")
     array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
     if array.dtype == np.uint8:

@@ -41,7 +41,8 @@ PLAIN = Effects()
 class FileOptions:
     """What becomes of a file besides the style.
 
-    ``max_size`` shrinks to this long side first; files of more than ``max_pixels`` are refused.
+    ``max_size`` shrinks to this long side first; files of more than ``max_pixels`` are refused,
+    and files that were cut short unless ``allow_truncated``.
     ``mask`` is a picture, stylized where it is white.
     ``tile`` and ``max_memory`` (bytes in all) are ``fastnst.memory.plan_picture``'s.
     ``metadata`` that the result takes along: "none", "icc" (that its colours are sRGB) or "keep"
@@ -55,6 +56,7 @@ class FileOptions:
     tile: Literal["auto", "off"] | int = "auto"
     max_memory: int | None = None
     metadata: Literal["none", "icc", "keep"] = "icc"
+    allow_truncated: bool = False
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ class Stylizer:
         """
         options = options or FileOptions()
         finished = self.stylize_decoded(
-            read_decoded(source, max_pixels=options.max_pixels), options
+            read_decoded(source, None, options.max_pixels, options.allow_truncated), options
         )
         finished.write(target)
         return finished.news
@@ -184,8 +186,7 @@ class Stylizer:
             picture = limit_long_side(picture, options.max_size)
             alpha = None if alpha is None else resize(alpha, picture.size)
         stylized, news = self._stylize_picture(picture, options)
-        if decoded.frames > 1:
-            news.append(f"first of {decoded.frames} frames")
+        news += decoded.news
         exif = decoded.exif if options.metadata == "keep" else b""
         profile = b"" if options.metadata == "none" else srgb_profile()
         return Finished(stylized, alpha, exif, profile, "; ".join(news))

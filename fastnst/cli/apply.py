@@ -41,6 +41,10 @@ def parser() -> OneLineParser:
         help="refuse larger files, as in 500M (default: 200M)",
     )  # fmt: skip
     parser.add_argument(
+        "--allow-truncated", action="store_true",
+        help="take files that were cut short: where data are missing the picture is grey",
+    )  # fmt: skip
+    parser.add_argument(
         "--strength", type=float, default=1.0, metavar="0..1",
         help="blend with the photograph: 0 leaves it as it is (default: 1)",
     )  # fmt: skip
@@ -131,6 +135,7 @@ def _stylize(arguments: argparse.Namespace) -> int:
         arguments.tile,
         None if arguments.max_memory is None else parse_size(arguments.max_memory),
         arguments.metadata,
+        arguments.allow_truncated,
     )
     stylizer = Stylizer.load(find_model(arguments.model), arguments.device, arguments.engine)
     part, parts = arguments.shard
