@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastnst.cli.console import OneLineParser, StatusLine, add_device, add_model, bar, say
+from fastnst.cli.console import OneLineParser, StatusLine, add_device, add_model, bar, give, say
 from fastnst.errors import (
     EXIT_DONE,
     EXIT_PARTIAL,
@@ -154,8 +154,10 @@ def _stylize(arguments: argparse.Namespace) -> int:
             say(f"fastnst: error: {message}" if state == "failed" else message)
         if arguments.json:
             row = {"source": str(job.source), "target": str(job.target), "outcome": state}
-            print(json.dumps({**row, "message": message}), flush=True)
-        if state == "done" and (len(jobs) == 1 or status.due() or number == len(jobs)):
+            give(json.dumps({**row, "message": message}))
+        # A stream's file is a temporary one, whose name says nothing.
+        shown = state == "done" and not getattr(arguments, "quiet", False)
+        if shown and (len(jobs) == 1 or status.due() or number == len(jobs)):
             spent = time.monotonic() - started
             far = "" if len(jobs) == 1 else f"{bar(number, len(jobs), spent)}  "
             status.show(f"{far}{job.target}")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastnst.cli.console import OneLineParser, add_model, clock, printable
+from fastnst.cli.console import OneLineParser, add_model, clock, give, printable
 from fastnst.errors import EXIT_DONE
 from fastnst.shipped import find_model
 
@@ -28,7 +28,7 @@ def run(argv: Sequence[str]) -> int:
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         **checkpoint.info,
     }
-    print(json.dumps(info, indent=2) if arguments.json else "\n".join(_lines(info)))
+    give(json.dumps(info, indent=2) if arguments.json else "\n".join(_lines(info)))
     return EXIT_DONE
 
 

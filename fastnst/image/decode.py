@@ -34,7 +34,11 @@ MAX_PAGES = 1000
 PLAIN_MODES = ("L", "RGB", "CMYK")
 PLAIN_MODE_OF = {"LA": "L", "La": "L", "P": "RGB", "PA": "RGB", "RGBA": "RGB", "RGBa": "RGB"}
 # What stands where a file that was cut short holds nothing.
-MISSING = {"L": 128, "RGB": (128,) * 3, "RGBA": (128, 128, 128, 255)}
+MISSING: dict[str, int | tuple[int, ...]] = {
+    "L": 128,
+    "RGB": (128,) * 3,
+    "RGBA": (128, 128, 128, 255),
+}
 
 
 @dataclass(frozen=True)
