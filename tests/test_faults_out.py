@@ -1,4 +1,4 @@
-"""Disks that are full, processes that are killed, folders that go: nothing is lost or half there."""
+"""Full disks, killed processes, folders that go: nothing is lost, nothing half there."""
 
 from __future__ import annotations
 
