@@ -19,7 +19,7 @@ MAX_DEPTH = 20
 
 def check_config_files(argv: Sequence[str]) -> None:
     """Raises ConfigError where a file that --config names in ``argv`` is no plain configuration."""
-    for flag, following in zip(argv, [*argv[1:], ""], strict=True):
+    for flag, following in zip(argv, [*argv[1:], ""], strict=False):
         if flag == "--config":
             _check(Path(following))
         elif flag.startswith("--config="):
@@ -52,7 +52,7 @@ def _check(path: Path) -> None:
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise ConfigError(f"{path}: references (& and *) are not taken")
             if getattr(event, "tag", None):
-                raise ConfigError(f"{path}: tags ({event.tag}) are not taken")
+                raise ConfigError(f"{path}: tags ({event.tag}) are not taken in a configuration")
         document = yaml.compose(text, yaml.SafeLoader)
     except yaml.YAMLError as error:
         where = " ".join(str(error).split())
