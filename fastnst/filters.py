@@ -33,10 +33,15 @@ class Filter:
 
     @classmethod
     def load(
-        cls, model: str | os.PathLike[str], device: str = "auto", engine: str = "auto"
+        cls,
+        model: str | os.PathLike[str],
+        device: str = "auto",
+        engine: str = "auto",
+        mix: Mapping[str, float] | None = None,
     ) -> Filter:
         """See ``fastnst.load``."""
-        return cls(Stylizer.load(find_model(Path(model)), device, engine))
+        parts = [(find_model(Path(other)), share) for other, share in (mix or {}).items()]
+        return cls(Stylizer.load(find_model(Path(model)), device, engine, parts))
 
     @overload
     def __call__(self, picture: Picture, **effects: Any) -> Image.Image: ...
