@@ -144,7 +144,7 @@ def repeated(path: Path) -> None:
 
 
 def memory_number(path: Path) -> None:
-    repacked({"data.pkl": b"\x80\x02]r\xff\xff\xff\x7f."}, path)
+    repacked({"data.pkl": b"\x80\x02]r\xff\xff\xff\x03."}, path)
 
 
 def header_of(length: int) -> bytes:
