@@ -100,6 +100,7 @@ def test_cut_files_in_a_folder_cost_a_line_each_and_the_rest_is_done(model, tmp_
 
 # A2: mutants.
 
+LONG = pytest.param(100_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])
 MUTANTS = """
 import importlib.machinery, importlib.util, json, pathlib, random, resource, signal, sys, tempfile
 from fastnst.errors import ImageReadError
@@ -125,7 +126,7 @@ print(json.dumps(counts))
 
 
 @pytest.mark.skipif(not (SCRIPTS / "fuzz").exists(), reason="scripts are not here")
-@pytest.mark.parametrize("count", [2000, pytest.param(100_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [2000, LONG])
 def test_mutants_are_read_or_refused_and_never_crash_hang_or_fill_the_memory(count, tmp_path):
     child = subprocess.run(
         [sys.executable, "-c", MUTANTS, str(SCRIPTS / "fuzz"), str(tmp_path), str(count)],

@@ -121,6 +121,21 @@ def test_a_stream_finds_the_disk_full_too(model, tmp_path, capsys, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("room", [200, 100_000])
+def test_training_that_finds_the_disk_full_ends_with_a_line(room, tiny_args, tmp_path, capsys):
+    output = tmp_path / "o.ckpt"
+    output.write_bytes(b"old")
+    with disk_of(room):
+        arguments = [*tiny_args, "--steps", "4", "--output", str(output), "--overwrite"]
+        assert main(arguments) in (EXIT_INTERNAL, EXIT_USAGE)
+    told = capsys.readouterr().err.splitlines()
+    assert told[-1].startswith("fastnst: error: ")
+    assert "can't be written" in told[-1]
+    assert not any("Traceback" in line for line in told)
+    assert output.read_bytes() == b"old"
+    assert not list(tmp_path.rglob(".*.part"))
+
+
 # B2: kill -9.
 
 
