@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastnst.norms import InstanceNorm
+
 
 class ReflectConv(nn.Sequential):
     """A convolution whose border sees the mirrored picture: zeros there would leave a frame."""
@@ -24,7 +26,7 @@ def conv_norm(width: int, channels: int, kernel: int, stride: int = 1) -> list[n
     """Convolution and instance norm (Ulyanov et al. 2017)."""
     return [
         ReflectConv(width, channels, kernel, stride),
-        nn.InstanceNorm2d(channels, affine=True),
+        InstanceNorm(channels),
     ]
 
 
