@@ -30,9 +30,7 @@ class _Normalized(torch.autograd.Function):
     """weight (x - mean) / deviation + bias; the statistics are float32 at least."""
 
     @staticmethod
-    def forward(
-        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, epsilon: float
-    ) -> Tensor:
+    def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> Tensor:
         batch, channels, height, width = features.shape
         result, mean, inverse = torch.native_group_norm(
             features, weight, bias, batch, channels, height * width, channels, epsilon
@@ -60,8 +58,8 @@ class _Normalized(torch.autograd.Function):
 def _sum(features: Tensor) -> Tensor:
     """Sum of (B, C, H, W) over the positions, (B, C), at least float32.
 
-    A row's sum is rounded to the features' type, which many rows even out; on CPUs a widened copy of
-    all the features takes ten times as long.
+    A row's sum is rounded to the features' type, which many rows even out; on CPUs a widened copy
+    of all the features takes ten times as long.
     """
     wide = torch.promote_types(features.dtype, torch.float32)
     return features.sum(3).sum(2, dtype=wide)

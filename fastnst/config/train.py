@@ -43,7 +43,7 @@ class TrainConfig(StyleConfig):
         None,
         "share of the run, 0..1, over which the style weight rises from a fiftieth to its full "
         "value: a fresh network under the full weight learns texture first and the picture last "
-        "(default: 0.5, and 0.1 from a network that knows pictures already)",
+        "(default: 0.3, and 0.1 from a network that knows pictures already)",
     )
     gradient_clip: float = option(
         1.0,

@@ -110,7 +110,8 @@ class _SquaredNorms(torch.autograd.Function):
     def forward(ctx: Any, features: Tensor) -> Tensor:
         ctx.save_for_backward(features)
         wide = torch.promote_types(features.dtype, torch.float32)
-        return torch.linalg.vector_norm(features, dim=(1, 2, 3), dtype=wide).square()
+        norms: Tensor = torch.linalg.vector_norm(features, dim=(1, 2, 3), dtype=wide)
+        return norms.square()
 
     @staticmethod
     @once_differentiable

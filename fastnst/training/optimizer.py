@@ -70,7 +70,7 @@ class Muon(torch.optim.Optimizer):
                 state["mean"] = torch.zeros_like(parameter)
                 state["square"] = torch.zeros_like(parameter)
             state["step"] += 1
-        gradients = [parameter.grad for parameter in parameters]
+        gradients = [p.grad for p in parameters if p.grad is not None]
         means, squares = ([state[name] for state in states] for name in ("mean", "square"))
         torch._foreach_lerp_(means, gradients, 1 - BETAS[0])
         torch._foreach_mul_(squares, BETAS[1])
@@ -101,7 +101,8 @@ def orthogonalized(matrices: Tensor) -> Tensor:
         gram = factor @ gram @ factor
     assert product is not None
     x = product @ x
-    return x if wide is matrices else x.mT
+    result: Tensor = x if wide is matrices else x.mT
+    return result
 
 
 def build_optimizer(name: str, parameters: Iterable[Tensor], rate: float) -> torch.optim.Optimizer:

@@ -44,9 +44,9 @@ from fastnst.training.logs import (
     run_logger,
 )
 from fastnst.training.module import StyleTraining, saturation
-from fastnst.training.plan import Plan, make_plan, time_step
+from fastnst.training.plan import IMAGE_SIZE, Plan, make_plan, time_step
 from fastnst.training.saving import AtomicCheckpointIO
-from fastnst.training.start import find_init, start_network
+from fastnst.training.start import JUDGES, find_init, start_network, wear_nearest_style
 from fastnst.training.validation import CheapValidation
 
 # Side of the held-out crops at most: a size at which pictures are looked at. Twice the training
@@ -103,6 +103,12 @@ def train(
     network = start_network(config, earlier or init)
     loss = build_loss(config, styles.images, precision, on_download, notify)
     for_training, held_out = hold_out(photos)
+    tell = notify or (lambda _: None)
+    if init is not None:
+        judges = center_crops(pick_evenly(for_training, JUDGES), IMAGE_SIZE)
+        worn = wear_nearest_style(network, init, loss, judges, precision)
+        if worn is not None:
+            tell(f"of the styles in {init.path.stem}, '{worn}' is the nearest to begin with")
     plan = _plan(config, earlier, network, loss, precision, device)
     description = describe_run(
         config, network, loss.backbone, styles.described, photos,
@@ -116,7 +122,6 @@ def train(
         earlier.step if earlier else 0,
         config.workers,
     )
-    tell = notify or (lambda _: None)
     tell(
         f"training '{network.kind}' for the style {config.run_name} on {len(for_training)} "
         f"photographs, {loss.backbone.name} backbone, {precision} on {device}, {plan}"
