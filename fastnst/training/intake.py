@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -13,6 +14,7 @@ from typing import TypeVar
 from torch.utils.data import DataLoader
 
 from fastnst.errors import TrainingError
+from fastnst.files import reason
 from fastnst.training.data import Batch, EndlessBatches, PhotoDataset, collate
 
 # Batches that lie ready while a step is taken: one may take longer than a step, most don't.
@@ -66,6 +68,8 @@ def made_ahead(items: Iterator[Item], count: int) -> Generator[Item, None, None]
 def _decoded(
     dataset: PhotoDataset, batch_size: int, first_batch: int, workers: int
 ) -> Iterator[Batch]:
+    if workers:
+        _try_processes(workers)
     with warnings.catch_warnings():
         # How many workers are too many is for the user to say.
         warnings.filterwarnings("ignore", "This DataLoader will create")
@@ -78,6 +82,21 @@ def _decoded(
             multiprocessing_context="spawn" if workers else None,
         )
         return iter(loader)
+
+
+def _try_processes(count: int) -> None:
+    """TrainingError where ``count`` processes would lack the means to be talked with."""
+    context = multiprocessing.get_context("spawn")
+    try:
+        # A lock takes shared memory. PyTorch makes a queue for each and some more, and complains at
+        # length where one can't be had.
+        for queue in [context.Queue() for _ in range(count + 4)]:
+            queue.close()
+    except OSError as error:
+        raise TrainingError(
+            f"processes that decode photographs can't be started ({reason(error)}): take fewer "
+            "--workers, or 0"
+        ) from error
 
 
 @contextlib.contextmanager
