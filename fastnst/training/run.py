@@ -41,6 +41,7 @@ from fastnst.training.intake import naming_dead_workers, photo_batches
 from fastnst.training.logs import (
     log_configuration,
     log_outcome,
+    naming_a_full_disk,
     quiet_lightning,
     run_logger,
 )
@@ -167,7 +168,7 @@ def _fit(
         PeriodicSave(last, config.save_every),
         interruption,
     ]
-    with quiet_lightning():
+    with quiet_lightning(), naming_a_full_disk(logger):
         trainer = build_trainer(config, device, precision, logger, callbacks)
         log_configuration(logger, module.description)
         with contextlib.closing(batches), naming_dead_workers(last):
@@ -179,8 +180,8 @@ def _fit(
         kept = best.install(module) if finished else trainer.global_step
         if finished:
             trainer.save_checkpoint(target, weights_only=True)
+        log_outcome(logger, module.description, finished)
     training, losses = module.description["training"], module.description["losses"]
-    log_outcome(logger, module.description, finished)
     return TrainResult(
         target,
         run_folder,
