@@ -318,7 +318,7 @@ def test_runs_of_one_seed_are_equal_whether_photographs_are_cached_already_or_ca
     off = ["--steps", "9", "--photo-cache", "off", "--output", str(tmp_path / "off.ckpt")]
     last = str(last_checkpoint(tmp_path))
     assert train(tiny_args, *off, "--resume", last) == EXIT_USAGE
-    assert "photo_side was 256, is None" in last_line(capsys)
+    assert "photo_side was 208, is None" in last_line(capsys)
 
 
 def test_runs_of_one_seed_in_two_processes_are_equal(tiny_args, tmp_path, forkserver):
