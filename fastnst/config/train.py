@@ -66,7 +66,14 @@ class TrainConfig(StyleConfig):
     precision: Literal["auto", "float32", "bfloat16"] = option(
         "auto", "arithmetic: 'auto' takes bfloat16 where the hardware has it"
     )
-    workers: int = option(0, "processes that decode photographs; 0 decodes in the training process")
+    workers: int = option(
+        0, "processes that decode photographs; 0 decodes in a thread beside the training"
+    )
+    photo_cache: str = option(
+        "auto",
+        "where photographs are kept small, so that only the first pass decodes large files: a "
+        "folder, 'off', or 'auto', the user's cache where they are large enough to gain by it",
+    )
     init: str = option(
         "base",
         "network to start from: 'base', one that has learned many styles and learns another "

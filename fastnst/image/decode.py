@@ -24,7 +24,8 @@ READ_SUFFIXES = frozenset(
 # A picture of this many pixels takes 0.8 GB decoded; larger ones are taken for bombs unless the
 # caller says otherwise.
 MAX_PIXELS = 200_000_000
-# Pillow's own limit, which is for the whole process, is out of the way while fastnst decodes.
+# Pillow's own limit, which is for the whole process as the filters of warnings are, is out of the
+# way while fastnst decodes: in one thread at a time, which leaves both as they were.
 _pillow_limit = threading.Lock()
 
 
@@ -73,7 +74,7 @@ def read_decoded(
         missing = "is a folder, not a picture" if path.is_dir() else "no such file"
         raise ImageReadError(f"{path}: {missing}")
     try:
-        with warnings.catch_warnings(), _no_pillow_limit():
+        with _no_pillow_limit(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _decode(path, shrink_to, MAX_PIXELS if max_pixels is None else max_pixels)
     except ImageReadError:
