@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -59,6 +60,10 @@ def load_arrays(path: Path) -> Any:
 
 class _Unpickler(pickle.Unpickler):
     def __init__(self, archive: zipfile.ZipFile, folder: str, pickled: bytes) -> None:
+        # Python's unpickler makes room for as many memories as the largest number of one.
+        for opcode, number, _ in pickletools.genops(pickled):
+            if opcode.name in ("PUT", "LONG_BINPUT") and (number or 0) > len(pickled):
+                raise ValueError("a memory beyond the pickle")
         super().__init__(io.BytesIO(pickled))
         self.archive, self.folder = archive, folder
 

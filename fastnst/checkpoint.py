@@ -97,9 +97,18 @@ def load_checkpoint(path: Path) -> Checkpoint:
     info = read_description(path, contents)
     weights = own_weights(contents)
     for name, value in weights.items():
-        if not isinstance(value, Tensor) or not bool(torch.isfinite(value).all()):
+        if not isinstance(value, Tensor) or not _is_whole(value):
+            raise CheckpointError(f"{path}: {name} is no tensor of numbers that are all stored")
+        if not bool(torch.isfinite(value).all()):
             raise CheckpointError(f"{path}: {name} holds numbers that are not finite")
     return Checkpoint(path, info, weights, contents)
+
+
+def _is_whole(value: Tensor) -> bool:
+    """Whether a tensor fits its storage: one that repeats numbers may be larger than memory."""
+    if value.layout is not torch.strided or value.is_quantized:
+        return False
+    return value.numel() * value.itemsize <= value.untyped_storage().nbytes()
 
 
 def load_plain(path: Path, device: str = "cpu") -> Any:
@@ -123,9 +132,10 @@ def pack_symmetric(matrix: Tensor) -> dict[str, Any]:
 def unpack_symmetric(packed: Mapping[str, Any]) -> Tensor:
     """What ``pack_symmetric`` packed, float32. Raises ValueError and the like for anything else."""
     size, scale = int(packed["size"]), float(packed["scale"])
-    triangle = packed["triangle"].float() * scale
+    triangle = packed["triangle"]
     if not 1 <= size <= MAX_OPTION or triangle.shape != (size * (size + 1) // 2,):
         raise ValueError("not the triangle of a matrix")
+    triangle = triangle.float() * scale
     if not bool(torch.isfinite(triangle).all()):
         raise ValueError("not finite")
     rows, columns = torch.tril_indices(size, size)

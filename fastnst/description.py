@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
 import re
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,10 +38,14 @@ SCHEMA: Mapping[str, type] = {
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Whatever goes wrong while the file is read becomes a CheckpointError of one line."""
-    if not path.is_file():
+    """Whatever goes wrong while the file is read becomes a CheckpointError of one line.
+
+    Archives whose content is larger than they are themselves are refused before.
+    """
+    if not os.path.isfile(path):
         raise CheckpointError(f"{path}: no such checkpoint")
     try:
+        _refuse_bomb(path)
         yield
     except CheckpointError:
         raise
@@ -52,6 +58,17 @@ def reading(path: Path) -> Iterator[None]:
     # A damaged file shows itself as BadZipFile, RuntimeError, KeyError, UnicodeDecodeError, ...
     except Exception as error:
         raise CheckpointError(f"{path}: not a checkpoint, or cut short or damaged") from error
+
+
+def _refuse_bomb(path: Path) -> None:
+    if not zipfile.is_zipfile(path):
+        return  # Either PyTorch's older format or no checkpoint.
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    # PyTorch compresses nothing.
+    packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+    if packed or sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise CheckpointError(f"{path}: not a checkpoint: its archive is compressed or damaged")
 
 
 def read_description(path: Path, contents: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@
     ├── ConfigError             an option, a key or a value that can't be used
     ├── ImageReadError          a file that is no readable picture
     ├── ImageWriteError         a picture that can't be written
+    ├── OutputError             a result that can't be given on standard output (exit code 1)
     ├── DataError               a photo collection that can't be trained on
     ├── BackboneError           weights of the loss network that can't be had
     ├── CheckpointError         a checkpoint that can't be read, trusted or written
@@ -43,6 +44,12 @@ class ImageReadError(FastnstError):
 
 class ImageWriteError(FastnstError):
     """A picture that could not be written."""
+
+
+class OutputError(FastnstError):
+    """A result that can't be given on standard output."""
+
+    exit_code = EXIT_INTERNAL
 
 
 class DataError(FastnstError):

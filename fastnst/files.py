@@ -19,7 +19,8 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
     it is renamed. After an error the old file is untouched and the new one gone. Raises OSError.
     """
     target = Path(target)
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
+    # File systems count bytes, of which a character may take four.
+    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.part")
     # 0o666 less the umask, as any program's new file; tempfile's 0o600 would surprise.
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     descriptor = os.open(temporary, flags, 0o666)

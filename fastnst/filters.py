@@ -33,10 +33,15 @@ class Filter:
 
     @classmethod
     def load(
-        cls, model: str | os.PathLike[str], device: str = "auto", engine: str = "auto"
+        cls,
+        model: str | os.PathLike[str],
+        device: str = "auto",
+        engine: str = "auto",
+        mix: Mapping[str, float] | None = None,
     ) -> Filter:
         """See ``fastnst.load``."""
-        return cls(Stylizer.load(find_model(Path(model)), device, engine))
+        parts = [(find_model(Path(other)), share) for other, share in (mix or {}).items()]
+        return cls(Stylizer.load(find_model(Path(model)), device, engine, parts))
 
     @overload
     def __call__(self, picture: Picture, **effects: Any) -> Image.Image: ...
@@ -78,7 +83,8 @@ def _opened(picture: Picture) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _bytes(array: np.ndarray) -> np.ndarray:
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or channels not in (1, 3, 4) or not array.size:
         raise ValueError(f"a picture is an array (H, W, 3) or (H, W), not {array.shape}")
     array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
     if array.dtype == np.uint8:

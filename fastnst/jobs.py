@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -42,14 +43,14 @@ def plan_jobs(inputs: Sequence[Path], output: Path | None, style_name: str) -> l
     folder has no ``output``; ImageWriteError for a suffix or a folder that can't be written.
     """
     inputs = [path for given in inputs for path in _expanded(given)]
-    single = len(inputs) == 1 and not inputs[0].is_dir()
+    single = len(inputs) == 1 and not os.path.isdir(inputs[0])
     if single and output is not None and output.suffix and not output.is_dir():
         check_writable_format(output)
         jobs = [Job(inputs[0], output, True)]
     else:
         if output is not None and output.is_file():
             raise ConfigError(f"{output}: is a file, but several pictures need a folder")
-        if output is None and any(path.is_dir() for path in inputs):
+        if output is None and any(os.path.isdir(path) for path in inputs):
             raise ConfigError("a folder of pictures needs a folder for the results: --output PATH")
         jobs = [
             Job(source, _target(source, relative, output, style_name), named)
@@ -62,7 +63,8 @@ def plan_jobs(inputs: Sequence[Path], output: Path | None, style_name: str) -> l
 
 def _expanded(given: Path) -> list[Path]:
     """The files of a pattern that the shell has left as it is, else the path itself."""
-    if given.exists() or not glob.has_magic(str(given)):
+    # os.path: a path too long to exist is no error here, but the reader's or the writer's.
+    if os.path.exists(given) or not glob.has_magic(str(given)):
         return [given]
     return [Path(match) for match in sorted(glob.glob(str(given), recursive=True))] or [given]
 
@@ -70,7 +72,7 @@ def _expanded(given: Path) -> list[Path]:
 def _sources(inputs: Sequence[Path]) -> Iterator[tuple[Path, Path, bool]]:
     """Each picture, its path below the input it belongs to, and whether it was named itself."""
     for path in inputs:
-        if not path.is_dir():
+        if not os.path.isdir(path):
             yield path, Path(path.name), True
             continue
         found = sorted(pictures_below(path))
@@ -128,7 +130,9 @@ def run_jobs(
     targets are kept unless ``overwrite``.
     """
     todo = deque(jobs)
-    read = partial(read_decoded, max_pixels=options.max_pixels)
+    read = partial(
+        read_decoded, max_pixels=options.max_pixels, allow_truncated=options.allow_truncated
+    )
     reading: deque[tuple[Job, Future[Decoded] | None]] = deque()
     writing: deque[tuple[Job, Future[None] | None, Outcome]] = deque()
     # One thread each: Pillow's warnings are silenced for all threads at once.
@@ -136,7 +140,7 @@ def run_jobs(
         while todo or reading or writing:
             while todo and len(reading) < AHEAD:
                 job = todo.popleft()
-                kept = job.target.exists() and not overwrite
+                kept = os.path.exists(job.target) and not overwrite
                 reading.append((job, None if kept else reader.submit(read, job.source)))
             if reading:
                 writing.append(_compute(stylizer, *reading.popleft(), options, writer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from fastnst.errors import CheckpointError, nearest
@@ -35,7 +36,7 @@ def find_model(model: Path) -> Path:
     A file takes precedence. Raises CheckpointError, with the nearest names, where there is neither.
     """
     # A path with a folder or a suffix names a file and nothing else.
-    if model.exists() or model.suffix or model.name != str(model):
+    if os.path.exists(model) or model.suffix or model.name != str(model):
         return model
     models = shipped_models()
     if model.name in models:

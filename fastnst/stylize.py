@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from fastnst.archive import load_arrays
-from fastnst.description import own_weights, read_description, style_name
+from fastnst.description import own_weights, read_description
 from fastnst.effects import Effects, luminance, stylize_with
 from fastnst.engine import SMALLEST, Engine, choose_engine
 from fastnst.errors import CheckpointError
@@ -25,6 +26,7 @@ from fastnst.image import (
     write_picture,
 )
 from fastnst.memory import is_out_of_memory, plan_picture
+from fastnst.mixing import Part, check_shares, doubts, mixed, mixture_name
 
 # PyTorch, and whatever imports it, is imported where it computes: it takes longer to start than a
 # picture takes on the other engine.
@@ -35,13 +37,16 @@ if TYPE_CHECKING:
     from fastnst.networks import TransferNetwork
 
 PLAIN = Effects()
+# Other checkpoints of a mixture, and the share of each.
+Mix = Sequence[tuple[Path, float]]
 
 
 @dataclass(frozen=True)
 class FileOptions:
     """What becomes of a file besides the style.
 
-    ``max_size`` shrinks to this long side first; files of more than ``max_pixels`` are refused.
+    ``max_size`` shrinks to this long side first; files of more than ``max_pixels`` are refused,
+    and files that were cut short unless ``allow_truncated``.
     ``mask`` is a picture, stylized where it is white.
     ``tile`` and ``max_memory`` (bytes in all) are ``fastnst.memory.plan_picture``'s.
     ``metadata`` that the result takes along: "none", "icc" (that its colours are sRGB) or "keep"
@@ -55,6 +60,7 @@ class FileOptions:
     tile: Literal["auto", "off"] | int = "auto"
     max_memory: int | None = None
     metadata: Literal["none", "icc", "keep"] = "icc"
+    allow_truncated: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,26 +85,43 @@ class Stylizer:
     >>> stylized = stylizer.picture(Image.open("photo.jpg").convert("RGB"))
 
     ``engine`` is "torch" or "openvino" (``fastnst.engine.choose_engine``). Called with tensors it
-    is PyTorch that computes, with pictures the engine. Raises CheckpointError or ConfigError.
+    is PyTorch that computes, with pictures the engine. ``mix`` are other checkpoints and the share
+    that each has in the weights (``fastnst.mixing``); ``doubts`` is what is to be told of them.
+    Raises CheckpointError or ConfigError.
     """
 
-    def __init__(self, path: Path, device: str = "auto", engine: str = "auto") -> None:
+    def __init__(
+        self, path: Path, device: str = "auto", engine: str = "auto", mix: Mix = ()
+    ) -> None:
         self.path = Path(path)
         self._device_name = device
+        self._mix = tuple(mix)
+        check_shares([share for _, share in self._mix])
         self._compiled: Engine | None = None
+        self.doubts = ""
         if choose_engine(engine, device) == "openvino":
-            self.info, self._compiled = open_engine(self.path)
+            self.info, weights = self._mixed(read_arrays)
+            self._compiled = open_engine(self.path, self.info, weights)
         else:
             self.info = self._checkpoint.info
             # A network that doesn't fit is found now, not at the first picture.
             self.network  # noqa: B018
-        self.name = style_name(self.info)
         self.kind: str = self.info["network"]["kind"]
 
     @classmethod
-    def load(cls, path: Path, device: str = "auto", engine: str = "auto") -> Stylizer:
-        """The stylizer of a checkpoint."""
-        return cls(path, device, engine)
+    def load(
+        cls, path: Path, device: str = "auto", engine: str = "auto", mix: Mix = ()
+    ) -> Stylizer:
+        """The stylizer of a checkpoint, or of a mixture of several."""
+        return cls(path, device, engine, mix)
+
+    def _mixed(self, read: Callable[[Path], Part]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The first checkpoint's description and the weights of the mixture."""
+        first, others = read(self.path), [read(path) for path, _ in self._mix]
+        shares = [share for _, share in self._mix]
+        self.name = mixture_name(first, others, shares)
+        self.doubts = doubts(first, others)
+        return dict(first.info), mixed(first, others, shares) if others else dict(first.weights)
 
     @property
     def engine(self) -> str:
@@ -116,7 +139,14 @@ class Stylizer:
     def _checkpoint(self) -> Any:
         from fastnst.checkpoint import load_checkpoint
 
-        return load_checkpoint(self.path)
+        checkpoint = load_checkpoint(self.path)
+
+        def read(path: Path) -> Part:
+            found = checkpoint if path == self.path else load_checkpoint(path)
+            return Part(path, found.info, found.weights)
+
+        _, weights = self._mixed(read)
+        return dataclasses.replace(checkpoint, weights=weights)
 
     @cached_property
     def network(self) -> TransferNetwork:
@@ -172,7 +202,7 @@ class Stylizer:
         """
         options = options or FileOptions()
         finished = self.stylize_decoded(
-            read_decoded(source, max_pixels=options.max_pixels), options
+            read_decoded(source, None, options.max_pixels, options.allow_truncated), options
         )
         finished.write(target)
         return finished.news
@@ -184,8 +214,7 @@ class Stylizer:
             picture = limit_long_side(picture, options.max_size)
             alpha = None if alpha is None else resize(alpha, picture.size)
         stylized, news = self._stylize_picture(picture, options)
-        if decoded.frames > 1:
-            news.append(f"first of {decoded.frames} frames")
+        news += decoded.news
         exif = decoded.exif if options.metadata == "keep" else b""
         profile = b"" if options.metadata == "none" else srgb_profile()
         return Finished(stylized, alpha, exif, profile, "; ".join(news))
@@ -221,17 +250,22 @@ class Stylizer:
             self.network.to(self.device)
 
 
-def open_engine(path: Path) -> tuple[dict[str, Any], Engine]:
-    """A checkpoint's description and its network on OpenVINO. Raises CheckpointError."""
+def read_arrays(path: Path) -> Part:
+    """A checkpoint's description and weights without PyTorch. Raises CheckpointError."""
     contents = load_arrays(path)
     info = read_description(path, contents)
     weights = own_weights(contents)
     for name, value in weights.items():
         if not isinstance(value, np.ndarray) or not bool(np.isfinite(value).all()):
             raise CheckpointError(f"{path}: {name} holds numbers that are not finite")
+    return Part(path, info, weights)
+
+
+def open_engine(path: Path, info: dict[str, Any], weights: dict[str, Any]) -> Engine:
+    """The network that ``info`` describes, on OpenVINO. Raises CheckpointError."""
     described = info["network"]
     try:
-        return info, Engine(described["kind"], described["options"], weights)
+        return Engine(described["kind"], described["options"], weights)
     # OpenVINO tells of shapes that don't fit by RuntimeError.
     except (KeyError, ValueError, RuntimeError) as error:
         raise CheckpointError(

@@ -18,6 +18,7 @@ FLOORS = {
     "errors": 0, "config": 0, "files": 0, "signals": 0,
     "networks": 1, "engine": 1, "description": 1, "image": 1, "device": 1,
     "memory": 1, "sheet": 1, "shipped": 1,
+    "mixing": 2,
     "checkpoint": 2, "archive": 2, "perceptual": 2, "photos": 2, "crops": 2, "effects": 1,
     "stylize": 4, "strips": 2, "large": 3,
     "filters": 5, "jobs": 5,

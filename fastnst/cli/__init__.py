@@ -7,13 +7,12 @@ nothing and ``fastnst apply`` nothing of training.
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from argparse import SUPPRESS, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
 from fastnst import __version__
-from fastnst.cli.console import OneLineParser, say
+from fastnst.cli.console import OneLineParser, forget_stdout, open_streams, say
 from fastnst.errors import (
     EXIT_DONE,
     EXIT_INTERRUPTED,
@@ -54,6 +53,7 @@ EXIT_CODES = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run fastnst with ``arguments`` (default: the process's); returns the exit code."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
+    open_streams()
     try:
         return _dispatch(argv)
     except FastnstError as error:
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Our reader has gone, as with "| head": no failure, and nothing left to flush to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget_stdout()
         return EXIT_DONE
 
 

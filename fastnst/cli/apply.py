@@ -7,8 +7,9 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fastnst.cli.console import OneLineParser, StatusLine, add_device, add_model, bar, say
+from fastnst.cli.console import OneLineParser, StatusLine, add_device, add_model, bar, give, say
 from fastnst.errors import (
     EXIT_DONE,
     EXIT_PARTIAL,
@@ -16,6 +17,9 @@ from fastnst.errors import (
     ConfigError,
 )
 from fastnst.shipped import find_model
+
+if TYPE_CHECKING:
+    from fastnst.stylize import FileOptions, Stylizer
 
 
 def parser() -> OneLineParser:
@@ -41,8 +45,17 @@ def parser() -> OneLineParser:
         help="refuse larger files, as in 500M (default: 200M)",
     )  # fmt: skip
     parser.add_argument(
+        "--allow-truncated", action="store_true",
+        help="take files that were cut short: where data are missing the picture is grey",
+    )  # fmt: skip
+    parser.add_argument(
         "--strength", type=float, default=1.0, metavar="0..1",
         help="blend with the photograph: 0 leaves it as it is (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--style-mix", type=_share, action="append", default=[], metavar="MODEL:SHARE",
+        help="mix the style with another one, such as udnie:0.4; both must have started from one "
+        "network, as the shipped ones have; may be given several times",
     )  # fmt: skip
     parser.add_argument(
         "--keep-colors", action="store_true", help="take the luminance alone from the style"
@@ -81,6 +94,16 @@ def parser() -> OneLineParser:
     return parser
 
 
+def _share(text: str) -> tuple[Path, float]:
+    model, _, share = text.rpartition(":")
+    try:
+        return Path(model or "-"), float(share if model else "")
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not MODEL:SHARE, such as udnie:0.4"
+        ) from None
+
+
 def _shard(text: str) -> tuple[int, int]:
     part, _, parts = text.partition("/")
     if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
@@ -113,17 +136,16 @@ def run(argv: Sequence[str]) -> int:
     return _stylize(arguments)
 
 
-def _stylize(arguments: argparse.Namespace) -> int:
+def _options(arguments: argparse.Namespace) -> FileOptions:
     if arguments.max_size is not None and arguments.max_size < 1:
         raise ConfigError(f"--max-size must be at least 1, not {arguments.max_size}")
     from fastnst.effects import Effects
     from fastnst.image import read_picture
-    from fastnst.jobs import plan_jobs, run_jobs
     from fastnst.memory import parse_size
-    from fastnst.stylize import FileOptions, Stylizer
+    from fastnst.stylize import FileOptions
 
     effects = Effects(arguments.strength, arguments.keep_colors, arguments.stroke_size)
-    options = FileOptions(
+    return FileOptions(
         arguments.max_size,
         arguments.max_pixels,
         effects,
@@ -131,8 +153,26 @@ def _stylize(arguments: argparse.Namespace) -> int:
         arguments.tile,
         None if arguments.max_memory is None else parse_size(arguments.max_memory),
         arguments.metadata,
+        arguments.allow_truncated,
     )
-    stylizer = Stylizer.load(find_model(arguments.model), arguments.device, arguments.engine)
+
+
+def _stylizer(arguments: argparse.Namespace) -> Stylizer:
+    from fastnst.stylize import Stylizer
+
+    mix = [(find_model(model), share) for model, share in arguments.style_mix]
+    model = find_model(arguments.model)
+    stylizer = Stylizer.load(model, arguments.device, arguments.engine, mix)
+    if stylizer.doubts:
+        say(stylizer.doubts)
+    return stylizer
+
+
+def _stylize(arguments: argparse.Namespace) -> int:
+    options = _options(arguments)
+    from fastnst.jobs import plan_jobs, run_jobs
+
+    stylizer = _stylizer(arguments)
     part, parts = arguments.shard
     planned = plan_jobs(arguments.inputs, arguments.output, stylizer.name)
     jobs = planned[part - 1 :: parts]
@@ -149,8 +189,10 @@ def _stylize(arguments: argparse.Namespace) -> int:
             say(f"fastnst: error: {message}" if state == "failed" else message)
         if arguments.json:
             row = {"source": str(job.source), "target": str(job.target), "outcome": state}
-            print(json.dumps({**row, "message": message}), flush=True)
-        if state == "done" and (len(jobs) == 1 or status.due() or number == len(jobs)):
+            give(json.dumps({**row, "message": message}))
+        # A stream's file is a temporary one, whose name says nothing.
+        shown = state == "done" and not getattr(arguments, "quiet", False)
+        if shown and (len(jobs) == 1 or status.due() or number == len(jobs)):
             spent = time.monotonic() - started
             far = "" if len(jobs) == 1 else f"{bar(number, len(jobs), spent)}  "
             status.show(f"{far}{job.target}")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import sys
 import time
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from fastnst.errors import ConfigError
+from fastnst.errors import ConfigError, OutputError
+from fastnst.files import reason
 
 # Seconds between two progress lines where nobody looks at a terminal.
 PLAIN_INTERVAL = 10.0
@@ -52,9 +56,50 @@ def printable(text: str) -> str:
     return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
+def open_streams() -> None:
+    """Put a stream that can't be used in the place of a standard stream that the caller has closed.
+
+    Python leaves None there, and the next file that is opened would get its number.
+    """
+    # Opened for the opposite: reading and writing fail at once, as with a closed one.
+    for name, mode, flags in (("stdin", "r", os.O_WRONLY), ("stdout", "w", os.O_RDONLY)):
+        if getattr(sys, name) is None:
+            raw: Any = io.FileIO(os.open(os.devnull, flags), mode)
+            setattr(sys, name, io.TextIOWrapper(raw, write_through=True))
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
 def say(text: str) -> None:
     """A line on stderr."""
-    print(printable(text), file=sys.stderr, flush=True)
+    # Where nobody can be told, the work is done all the same.
+    with contextlib.suppress(OSError):
+        print(printable(text), file=sys.stderr, flush=True)
+
+
+def give(result: str | bytes) -> None:
+    """A result on stdout: a line of text, or a file's content. Raises OutputError.
+
+    A reader who has gone raises BrokenPipeError, as ever.
+    """
+    try:
+        if isinstance(result, str):
+            print(result, flush=True)
+        else:
+            sys.stdout.buffer.write(result)
+            sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What is still in the buffer would fail once more when Python ends.
+        forget_stdout()
+        raise OutputError(f"standard output: can't be written ({reason(error)})") from error
+
+
+def forget_stdout() -> None:
+    """Let what is still to be written to stdout go nowhere."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def clock(seconds: float) -> str:
@@ -91,8 +136,9 @@ class StatusLine:
         """Show ``text`` as the line's new content."""
         self._last = time.monotonic()
         if self.terminal:
-            sys.stderr.write(f"\r\x1b[2K{printable(text)}")
-            sys.stderr.flush()
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"\r\x1b[2K{printable(text)}")
+                sys.stderr.flush()
             self._open = True
         else:
             say(text)
@@ -105,5 +151,6 @@ class StatusLine:
     def end(self) -> None:
         """Let the next message start on a line of its own."""
         if self._open:
-            sys.stderr.write("\n")
+            with contextlib.suppress(OSError):
+                sys.stderr.write("\n")
             self._open = False

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastnst.cli.console import OneLineParser, add_model, clock, printable
-from fastnst.errors import EXIT_DONE
+from fastnst.cli.console import OneLineParser, add_model, clock, give, printable
+from fastnst.errors import EXIT_DONE, CheckpointError
 from fastnst.shipped import find_model
 
 
@@ -28,7 +28,12 @@ def run(argv: Sequence[str]) -> int:
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         **checkpoint.info,
     }
-    print(json.dumps(info, indent=2) if arguments.json else "\n".join(_lines(info)))
+    try:
+        told = json.dumps(info, indent=2) if arguments.json else "\n".join(_lines(info))
+    # What is not needed to rebuild the network is not checked before.
+    except (TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:
+        raise CheckpointError(f"{model}: damaged description ({error})") from error
+    give(told)
     return EXIT_DONE
 
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 import jsonargparse
 
+from fastnst.cli.yaml_files import check_config_files
 from fastnst.errors import ConfigError, nearest
 
 Config = TypeVar("Config")
@@ -70,6 +71,7 @@ def add_options(parser: ConfigParser, config: type[Any]) -> None:
 
 def parse_options(prog: str, description: str, config: type[Config], argv: list[str]) -> Config:
     """The dataclass filled from flags, YAML and defaults. Raises ConfigError."""
+    check_config_files(argv)
     parser = ConfigParser(prog=prog, description=description)
     add_options(parser, config)
     parsed = parser.parse_args(argv)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fastnst.errors import ConfigError
+from fastnst.cli.console import give
+from fastnst.errors import ConfigError, OutputError
+from fastnst.files import reason
 
 # What stands for a stream on the command line.
 STREAM = Path("-")
@@ -28,18 +31,42 @@ def piped(arguments: argparse.Namespace, stylize: Callable[[argparse.Namespace],
     if to_stream and arguments.json:
         raise ConfigError("--json and the picture can't both go to standard output")
     # Encoders and decoders seek, streams don't; and a result is written whole or not at all.
-    with tempfile.TemporaryDirectory() as folder:
+    with _scratch() as folder:
         source = arguments.inputs[0]
         if source == STREAM:
-            source = Path(folder) / "stdin"
-            source.write_bytes(sys.stdin.buffer.read())
-        target = Path(folder) / f"out{_suffix(source)}" if to_stream else arguments.output
-        files = {**vars(arguments), "inputs": [source], "output": target}
+            source = _received(folder)
+        target = folder / f"out{_suffix(source)}" if to_stream else arguments.output
+        files = {**vars(arguments), "inputs": [source], "output": target, "quiet": to_stream}
         code = stylize(argparse.Namespace(**files))
         if to_stream and target.exists():
-            sys.stdout.buffer.write(target.read_bytes())
-            sys.stdout.buffer.flush()
+            give(target.read_bytes())
     return code
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="fastnst-")
+    except OSError as error:
+        raise OutputError(
+            f"no folder for temporary files can be written to ({reason(error)}); set TMPDIR"
+        ) from error
+    with folder:
+        yield Path(folder.name)
+
+
+def _received(folder: Path) -> Path:
+    """Standard input as a file. Raises OutputError and ConfigError."""
+    try:
+        received = sys.stdin.buffer.read()
+    except OSError as error:
+        raise ConfigError(f"standard input: can't be read ({reason(error)})") from error
+    source = folder / "stdin"
+    try:
+        source.write_bytes(received)
+    except OSError as error:
+        raise OutputError(f"{folder}: can't be written to ({reason(error)}); set TMPDIR") from error
+    return source
 
 
 def _suffix(source: Path) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 
 from fastnst.errors import ImageReadError
 
@@ -24,9 +26,19 @@ READ_SUFFIXES = frozenset(
 # A picture of this many pixels takes 0.8 GB decoded; larger ones are taken for bombs unless the
 # caller says otherwise.
 MAX_PIXELS = 200_000_000
-# Pillow's own limit, which is for the whole process as the filters of warnings are, is out of the
-# way while fastnst decodes: in one thread at a time, which leaves both as they were.
-_pillow_limit = threading.Lock()
+# Pillow's own limits, which are for the whole process, are set aside while fastnst decodes.
+_pillow_limits = threading.Lock()
+# Pages of a TIFF that are counted at most: each takes its time, and a file may name any number.
+MAX_PAGES = 1000
+# Modes that a colour profile may be for, and what is converted of the others, beside their alpha.
+PLAIN_MODES = ("L", "RGB", "CMYK")
+PLAIN_MODE_OF = {"LA": "L", "La": "L", "P": "RGB", "PA": "RGB", "RGBA": "RGB", "RGBa": "RGB"}
+# What stands where a file that was cut short holds nothing.
+MISSING: dict[str, int | tuple[int, ...]] = {
+    "L": 128,
+    "RGB": (128,) * 3,
+    "RGBA": (128, 128, 128, 255),
+}
 
 
 @dataclass(frozen=True)
@@ -34,14 +46,14 @@ class Decoded:
     """A file's picture: mode RGB, upright, in sRGB, transparency laid over white.
 
     ``alpha`` is its transparency (mode L, 255 opaque), None where every pixel is opaque; ``exif``
-    what a result may take over, the orientation being undone; ``frames`` more than 1 for an
-    animation, whose first frame this is.
+    what a result may take over, the orientation being undone. ``news`` is what is worth telling of
+    it: other frames that were left out, a colour profile that can't be used, a missing part.
     """
 
     picture: Image.Image
     alpha: Image.Image | None
     exif: bytes
-    frames: int
+    news: tuple[str, ...] = ()
 
 
 def read_picture(path: Path, shrink_to: int | None = None) -> Image.Image:
@@ -50,38 +62,58 @@ def read_picture(path: Path, shrink_to: int | None = None) -> Image.Image:
 
 
 @contextlib.contextmanager
-def _no_pillow_limit() -> Iterator[None]:
-    with _pillow_limit:
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+def _pillow_set_to(truncated: bool) -> Iterator[None]:
+    """Pillow without its limit of pixels, and with or without its care for missing data."""
+    with _pillow_limits:
+        before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, truncated
         try:
-            yield
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
         finally:
-            Image.MAX_IMAGE_PIXELS = before
+            Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def read_decoded(
-    path: Path, shrink_to: int | None = None, max_pixels: int | None = None
+    path: Path,
+    shrink_to: int | None = None,
+    max_pixels: int | None = None,
+    allow_truncated: bool = False,
 ) -> Decoded:
     """Decode a file: upright (EXIF), in sRGB (ICC), 16-bit grey scaled, not cut, to 8 bits.
 
     ``shrink_to`` lets the JPEG decoder halve the picture while its short side stays at least that
     many pixels, which is several times as fast. More than ``max_pixels`` (default: ``MAX_PIXELS``)
-    are refused before they are decoded. Raises ImageReadError with the path and the reason.
+    are refused before they are decoded. With ``allow_truncated`` a picture that was cut short is
+    grey where its data are missing. Raises ImageReadError with the path and the reason.
     """
     path = Path(path)
     # A FIFO or a device would block or never end; nothing but files is opened.
-    if not path.is_file():
-        missing = "is a folder, not a picture" if path.is_dir() else "no such file"
-        raise ImageReadError(f"{path}: {missing}")
+    # (os.path calls a path that is too long absent, pathlib raises.)
+    if not os.path.isfile(path):
+        raise ImageReadError(f"{path}: {_no_file(path)}")
+    limit = MAX_PIXELS if max_pixels is None else max_pixels
     try:
-        with _no_pillow_limit(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _decode(path, shrink_to, MAX_PIXELS if max_pixels is None else max_pixels)
+        try:
+            return _decode(path, shrink_to, limit, False)
+        except ImageReadError:
+            raise
+        except Exception:
+            if not allow_truncated:
+                raise
+        return _decode(path, shrink_to, limit, True)
     except ImageReadError:
         raise
     # Pillow lets through far more than OSError: SyntaxError, TypeError, RuntimeError, ...
     except Exception as error:
         raise ImageReadError(f"{path}: not a readable picture ({_describe(error)})") from error
+
+
+def _no_file(path: Path) -> str:
+    if os.path.isdir(path):
+        return "is a folder, not a picture"
+    return "is no file, but a device or a pipe" if os.path.exists(path) else "no such file"
 
 
 def _describe(error: Exception) -> str:
@@ -92,8 +124,8 @@ def _describe(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _decode(path: Path, shrink_to: int | None, max_pixels: int) -> Decoded:
-    with Image.open(path, formats=READ_FORMATS) as image:
+def _decode(path: Path, shrink_to: int | None, max_pixels: int, truncated: bool) -> Decoded:
+    with _pillow_set_to(truncated), Image.open(path, formats=READ_FORMATS) as image:
         width, height = image.size
         if width * height > max_pixels:
             raise ImageReadError(
@@ -103,11 +135,31 @@ def _decode(path: Path, shrink_to: int | None, max_pixels: int) -> Decoded:
         if shrink_to is not None:
             # The decoder keeps each side at least as long as asked; the short one decides.
             image.draft("RGB", (shrink_to, shrink_to))
-        frames = int(getattr(image, "n_frames", 1))
+        news = _frames(path, image)
+        if truncated:
+            # Decoders fill what is there already: where they stop, this is left.
+            if image.mode in MISSING:
+                image.im = Image.new(image.mode, image.size, MISSING[image.mode]).im
+            news.append("cut short or damaged; a part of it is missing")
         image.load()
         upright = _upright(image)
-        picture, alpha = _flatten(_to_srgb(upright))
-        return Decoded(picture, alpha, _exif(upright), frames)
+        in_srgb, note = _to_srgb(upright)
+        picture, alpha = _flatten(in_srgb)
+        return Decoded(picture, alpha, _exif(upright), (*news, *note))
+
+
+def _frames(path: Path, image: Image.Image) -> list[str]:
+    """That there are more frames than the first, where there are."""
+    if image.format != "TIFF":
+        frames = int(getattr(image, "n_frames", 1))
+        return [f"first of {frames} frames"] if frames > 1 else []
+    frames = 1
+    with contextlib.suppress(EOFError, OSError), Image.open(path, formats=("TIFF",)) as pages:
+        while frames <= MAX_PAGES:
+            pages.seek(frames)
+            frames += 1
+    counted = f"more than {MAX_PAGES}" if frames > MAX_PAGES else str(frames)
+    return [f"first of {counted} frames"] if frames > 1 else []
 
 
 def _exif(upright: Image.Image) -> bytes:
@@ -128,33 +180,38 @@ def _upright(image: Image.Image) -> Image.Image:
     return image
 
 
-def _to_srgb(image: Image.Image) -> Image.Image:
-    """Convert by the embedded ICC profile, if it has one that fits its mode, and from LAB."""
-    profile: object = None
-    if image.mode == "RGBA" and image.info.get("icc_profile"):
-        opaque = image.convert("RGB")
-        opaque.info["icc_profile"] = image.info["icc_profile"]
-        converted = _to_srgb(opaque).copy()
-        converted.putalpha(image.getchannel("A"))
-        return converted
+def _to_srgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
+    """Convert by the embedded ICC profile, if it has one that fits its mode, and from LAB.
+
+    Returns what is worth telling with it.
+    """
+    embedded = image.info.get("icc_profile")
     if image.mode == "LAB":
-        profile = ImageCms.createProfile("LAB")
-    elif image.mode in ("RGB", "CMYK", "L") and image.info.get("icc_profile"):
-        profile = io.BytesIO(image.info["icc_profile"])
-    if profile is None:
-        return image
+        return _converted(image, ImageCms.createProfile("LAB")), []
+    # Grey of more than 8 bits keeps its levels instead.
+    if not embedded or image.mode not in (*PLAIN_MODES, *PLAIN_MODE_OF):
+        return image, []
+    plain, alpha = image, None
+    if image.mode in PLAIN_MODE_OF or "transparency" in image.info:
+        if image.has_transparency_data:
+            alpha = image.convert("RGBA").getchannel("A")
+        plain = image.convert(PLAIN_MODE_OF.get(image.mode, image.mode))
     try:
-        in_srgb = ImageCms.profileToProfile(
-            image,
-            profile,  # type: ignore[arg-type]
-            ImageCms.createProfile("sRGB"),
-            outputMode="RGB",
-        )
+        in_srgb = _converted(plain, io.BytesIO(embedded))
     except (ImageCms.PyCMSError, OSError, ValueError):
-        if image.mode == "LAB":
-            raise
-        return image  # A broken profile, or one for another mode: read as sRGB.
-    return in_srgb if in_srgb is not None else image
+        return image, ["its colour profile is damaged or for another mode; read as sRGB"]
+    if alpha is not None:
+        in_srgb.putalpha(alpha)
+    return in_srgb, []
+
+
+def _converted(image: Image.Image, profile: Any) -> Image.Image:
+    in_srgb = ImageCms.profileToProfile(
+        image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
+    )
+    if in_srgb is None:
+        raise ValueError("no picture")
+    return in_srgb
 
 
 def _flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import struct
 from pathlib import Path
 
 from PIL import Image, ImageCms
@@ -49,9 +51,13 @@ def check_output(output: Path, overwrite: bool, *folders: Path) -> None:
             raise ImageWriteError(f"{folder}: can't be written to ({reason(error)})") from error
 
 
+@functools.cache
 def srgb_profile() -> bytes:
-    """The ICC profile of sRGB."""
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    """The ICC profile of sRGB, the same at any time."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    # LittleCMS dates it to the second, in year, month, day, hour, minute, second; results would
+    # differ from run to run.
+    return profile[:24] + struct.pack(">6H", 2000, 1, 1, 0, 0, 0) + profile[36:]
 
 
 def write_picture(
