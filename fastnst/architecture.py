@@ -1,4 +1,4 @@
-"""What the transfer networks are, said once: PyTorch's modules, OpenVINO's graphs and strips follow.
+"""What the transfer networks are, said once for PyTorch's modules, OpenVINO's graphs and strips.
 
 A network is a chain of layers. Its weights are named as ``fastnst.networks`` names them, by the
 layers' places in the chain: ``body.7`` and so on.

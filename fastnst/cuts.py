@@ -91,10 +91,11 @@ def _before(
         return 2 * start, 2 * end, Cut()
     if isinstance(layer, (Upsample, Shuffle)):
         low, high = start // 2, -(-end // 2)
-        return low, high, Cut(**_part(start - 2 * low, end - start, 2 * (high - low)))
+        first, rows = _part(start - 2 * low, end - start, 2 * (high - low))
+        return low, high, Cut(first=first, rows=rows)
     if isinstance(layer, Residual):
         low, high, body = strip_cuts(layer.body, height, start, end, mirrored)
-        return low, high, Cut(body=body, **_part(start - low, end - start, high - low))
+        return low, high, Cut(0, 0, *_part(start - low, end - start, high - low), body)
     if isinstance(layer, (Conv, Blur)):
         stride = layer.stride if isinstance(layer, Conv) else 1
         pad = _kernel(layer) // 2
@@ -106,12 +107,12 @@ def _before(
         low = max(0, min(first, height - 1 - below)) if below else max(0, first)
         high = min(height, max(last, above + 1))
         part = _part(first - (low - above), last - first, high - low + above + below)
-        return low, high, Cut(above, below, **part)
+        return low, high, Cut(above, below, *part)
     return start, end, Cut()
 
 
-def _part(first: int, rows: int, of: int) -> dict[str, int]:
-    return {} if rows == of else {"first": first, "rows": rows}
+def _part(first: int, rows: int, of: int) -> tuple[int, int | None]:
+    return (0, None) if rows == of else (first, rows)
 
 
 def _kernel(layer: Layer) -> int:

@@ -1,6 +1,6 @@
 """The transfer networks on OpenVINO: several times as fast on CPUs, and without PyTorch's start-up.
 
-``fastnst.networks`` says what it must compute, and the tests hold the two together.
+``fastnst.networks`` computes the same in PyTorch, and the tests hold the two together.
 """
 
 from __future__ import annotations
@@ -16,14 +16,19 @@ import numpy as np
 from fastnst.architecture import MULTIPLE, SMALLEST, chain
 from fastnst.cuts import Cut
 from fastnst.errors import ConfigError
-from fastnst.graph import Graph, Scales, installed, openvino
-from fastnst.strips import Segment, Strip
+from fastnst.graph import Graph, installed, openvino
+from fastnst.strips import Scales, Segment, Strip
 
 if TYPE_CHECKING:
     import openvino as ov
 
 # Pixels below which float32 computes: norms over few positions magnify bfloat16's rounding.
 EXACT_BELOW = 65_536
+# Pixels from which float32 computes: where memory is short such pictures are done in strips, which
+# are in float32, since in bfloat16 they would be rounded otherwise than the whole. So a picture is
+# the same on every machine.
+EXACT_FROM = 16_000_000
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def choose_engine(name: str, device: str) -> str:
@@ -49,19 +54,36 @@ def _has_accelerator() -> bool:
     )
 
 
+def is_exact(pixels: int, precision: str = "auto") -> bool:
+    """Whether float32 computes a whole picture of so many pixels.
+
+    ``precision`` is one of ``PRECISIONS``; bfloat16 is what the hardware does best, which is
+    float32 where it has no bfloat16.
+    """
+    if precision == "auto":
+        return not EXACT_BELOW <= pixels < EXACT_FROM
+    return precision == "float32"
+
+
 class Engine:
     """A transfer network compiled for the CPU: pixels in, pixels out.
 
-    ``weights`` are its arrays by their names in a ``TransferNetwork``. Raises KeyError or
-    ValueError where they are not those of ``kind`` and ``options``.
+    ``weights`` are its arrays by their names in a ``TransferNetwork``; ``precision`` is
+    ``is_exact``'s. Raises KeyError or ValueError where they are not those of ``kind`` and
+    ``options``.
     """
 
     def __init__(
-        self, kind: str, options: Mapping[str, int], weights: Mapping[str, np.ndarray]
+        self,
+        kind: str,
+        options: Mapping[str, int],
+        weights: Mapping[str, np.ndarray],
+        precision: str = "auto",
     ) -> None:
         self._core = openvino().Core()
-        self.layers, self.weights = chain(kind, options), weights
-        self._model = Graph(weights).whole(self.layers)
+        self.layers, self.weights, self.precision = chain(kind, options), weights, precision
+        # Weights that don't fit are found now, not at the first picture.
+        Graph(weights).whole(self.layers, SMALLEST, SMALLEST)
         self._shape: tuple[int, int] | None = None
         self._compiled: ov.CompiledModel | None = None
 
@@ -72,12 +94,17 @@ class Engine:
         shape = (padded.shape[0], padded.shape[1])
         if self._compiled is None or self._shape != shape:
             # For one size it computes faster than for any, and compiling takes a tenth of a second.
-            self._model.reshape([1, *shape, 3])
-            exact = shape[0] * shape[1] < EXACT_BELOW
-            self._compiled = compiled(self._core, self._model, exact)
+            self.release()
+            exact = is_exact(shape[0] * shape[1], self.precision)
+            model = Graph(self.weights, exact=exact).whole(self.layers, *shape)
+            self._compiled = compiled(self._core, model, exact)
             self._shape = shape
         stylized: np.ndarray = self._compiled(padded[None])[0][0, :height, :width]
         return stylized
+
+    def release(self) -> None:
+        """Give back the memory of the last picture's size."""
+        self._compiled = None
 
     def prepare(
         self, segment: Segment, scales: Scales, sources: Sequence[np.ndarray]
@@ -89,7 +116,7 @@ class Engine:
         if segment.beside is not None:
             y = graph.inward(inputs[1])
             x = graph.ops.add(x, graph.run(y, segment.beside, [Cut()] * len(segment.beside)))
-        results = graph.moments(x) if segment.measured else []
+        results = list(graph.moments(x)[1:]) if segment.measured else []
         if segment.kept is not None:
             results.append(graph.outward(x, segment.kept))
         strip = compiled(self._core, graph.model(results, inputs), exact=True)

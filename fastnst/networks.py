@@ -1,4 +1,4 @@
-"""The transfer networks in PyTorch: a picture goes in, the stylized picture of its size comes out."""
+"""The transfer networks in PyTorch: a picture goes in, the stylized one of its size comes out."""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 Instance norm couples all pixels, so tiles that are normalized by themselves differ from each other.
 Here every norm's mean and variance are gathered over the whole picture first, in passes over strips
 of full width; the features at the coarsest scale are kept, and each strip is computed with as many
-rows around it as its convolutions see. The result is the network's own in float32, but for rounding.
+rows around it as its convolutions see. The result is the network's own in
+float32, but for rounding.
 """
 
 from __future__ import annotations
@@ -94,9 +95,9 @@ class KeptRows:
         """Rows ``start`` to ``end`` (not included), mirrored beyond the border."""
         rows = _mirror(start, end, self.height)
         old = (rows >= self._first) & (rows < self._first + len(self._old))
-        if 0 <= start and end <= self.height and not old.any():
+        if start >= 0 and end <= self.height and not old.any():
             return self.values[start:end]
-        found = self.values[rows]
+        found: np.ndarray = self.values[rows]
         found[old] = self._old[rows[old] - self._first]
         return found
 
@@ -244,7 +245,11 @@ class StripNetwork:
         run = _Runner(self.backend, self.scales)
         moments, start = Moments(), 0
         while start < height:
-            end = min(height, start + self._rows_at(height))
+            # At the coarsest scale as many rows as at the finest: features are small there, and
+            # fewer halos are computed twice.
+            coarse = isinstance(sources[0], KeptRows) and height == sources[0].height
+            share = 1 if coarse else height / self._height
+            end = min(height, start + max(LEAST // 2, int(self.rows * share)))
             low, high, cuts = strip_cuts(
                 layers, sources[0].height, start, end, isinstance(sources[0], KeptRows)
             )
@@ -268,10 +273,6 @@ class StripNetwork:
         if norm is not None:
             values = (self.weights[f"{norm.name}.{name}"] for name in ("weight", "bias"))
             self.scales[norm.name] = moments.scale(*values)
-
-    def _rows_at(self, height: int) -> int:
-        """Rows of a strip of features of ``height`` rows."""
-        return max(LEAST // 2, self.rows * height // self._height)
 
 
 class _Runner:

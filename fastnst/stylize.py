@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
+from fastnst.architecture import SMALLEST, chain
 from fastnst.archive import load_arrays
 from fastnst.description import own_weights, read_description, style_name
 from fastnst.effects import Effects, luminance, stylize_with
-from fastnst.engine import SMALLEST, Engine, choose_engine
+from fastnst.engine import Engine, choose_engine, is_exact
 from fastnst.errors import CheckpointError
 from fastnst.image import (
     Decoded,
@@ -24,7 +24,9 @@ from fastnst.image import (
     srgb_profile,
     write_picture,
 )
-from fastnst.memory import is_out_of_memory, plan_picture
+from fastnst.large import stylize_large
+from fastnst.memory import Plan, is_out_of_memory, plan_picture, plan_strips
+from fastnst.strips import STRIP, StripNetwork
 
 # PyTorch, and whatever imports it, is imported where it computes: it takes longer to start than a
 # picture takes on the other engine.
@@ -78,27 +80,35 @@ class Stylizer:
     >>> stylizer = Stylizer.load(Path("checkpoints/wave.ckpt"))
     >>> stylized = stylizer.picture(Image.open("photo.jpg").convert("RGB"))
 
-    ``engine`` is "torch" or "openvino" (``fastnst.engine.choose_engine``). Called with tensors it
-    is PyTorch that computes, with pictures the engine. Raises CheckpointError or ConfigError.
+    ``engine`` is "torch" or "openvino" (``fastnst.engine.choose_engine``), ``precision``
+    ``fastnst.engine.is_exact``'s. Called with tensors it is PyTorch that computes, with pictures
+    the engine. Raises CheckpointError or ConfigError.
     """
 
-    def __init__(self, path: Path, device: str = "auto", engine: str = "auto") -> None:
+    def __init__(
+        self, path: Path, device: str = "auto", engine: str = "auto", precision: str = "auto"
+    ) -> None:
         self.path = Path(path)
         self._device_name = device
         self._compiled: Engine | None = None
         if choose_engine(engine, device) == "openvino":
-            self.info, self._compiled = open_engine(self.path)
+            self.info, self._compiled = open_engine(self.path, precision)
         else:
             self.info = self._checkpoint.info
             # A network that doesn't fit is found now, not at the first picture.
             self.network  # noqa: B018
         self.name = style_name(self.info)
-        self.kind: str = self.info["network"]["kind"]
+        described = self.info["network"]
+        self.layers = chain(described["kind"], described["options"])
+        # PyTorch applies in float32 alone.
+        self.precision = precision if self.engine == "openvino" else "float32"
 
     @classmethod
-    def load(cls, path: Path, device: str = "auto", engine: str = "auto") -> Stylizer:
+    def load(
+        cls, path: Path, device: str = "auto", engine: str = "auto", precision: str = "auto"
+    ) -> Stylizer:
         """The stylizer of a checkpoint."""
-        return cls(path, device, engine)
+        return cls(path, device, engine, precision)
 
     @property
     def engine(self) -> str:
@@ -195,7 +205,9 @@ class Stylizer:
     ) -> tuple[Image.Image, list[str]]:
         """The stylized picture, and what is worth telling."""
         mask = None if options.mask is None else resize(options.mask, picture.size)
-        plan = plan_picture(self.kind, *picture.size, options.max_memory, options.tile)
+        exact = is_exact(picture.width * picture.height, self.precision)
+        size = (self.layers, *picture.size)
+        plan = plan_picture(*size, options.max_memory, options.tile, self.engine, exact)
         news = []
         if plan.rows is None or min(picture.size) < SMALLEST:
             try:
@@ -204,24 +216,31 @@ class Stylizer:
                 if not is_out_of_memory(error) or options.tile == "off":
                     raise
             # Out of the handler, which would keep the failed attempt's memory.
-            from fastnst.strips import STRIP
-
             news.append("not enough memory for the whole picture")
-            plan = plan_picture(self.kind, *picture.size, None, STRIP)
-            plan = dataclasses.replace(plan, dtype="float16", spare=False)
-        from fastnst.large import stylize_large
-        from fastnst.strips import StripNetwork
-
+            plan = plan_strips(*size, STRIP, engine=self.engine)
         assert plan.rows is not None
-        news.append(f"in strips of {plan.rows} rows, about {plan.bytes / 1e9:.1f} GB")
-        strips = StripNetwork(self.network.to("cpu"), plan.rows, plan.dtype, plan.spare)
-        try:
-            return stylize_large(strips, picture, options.effects, mask), news
-        finally:
-            self.network.to(self.device)
+        strips = self._strips(plan)
+        stylized = stylize_large(strips, picture, options.effects, mask)
+        if strips.rows < plan.rows:
+            news.append(f"not enough memory for strips of {plan.rows} rows")
+        news.append(f"in strips of {strips.rows} rows, about {plan.bytes / 1e9:.1f} GB")
+        return stylized, news
+
+    def _strips(self, plan: Plan) -> StripNetwork:
+        """The network in strips, on the engine."""
+        assert plan.rows is not None
+        how = (plan.rows, plan.dtype, plan.spare)
+        if self._compiled is not None:
+            self._compiled.release()
+            return StripNetwork(self.layers, self._compiled.weights, self._compiled, *how)
+        from fastnst.torch_segments import TorchSegments
+
+        weights = {name: value.cpu() for name, value in self.network.state_dict().items()}
+        arrays = {name: value.numpy() for name, value in weights.items()}
+        return StripNetwork(self.layers, arrays, TorchSegments(weights), *how)
 
 
-def open_engine(path: Path) -> tuple[dict[str, Any], Engine]:
+def open_engine(path: Path, precision: str = "auto") -> tuple[dict[str, Any], Engine]:
     """A checkpoint's description and its network on OpenVINO. Raises CheckpointError."""
     contents = load_arrays(path)
     info = read_description(path, contents)
@@ -231,7 +250,7 @@ def open_engine(path: Path) -> tuple[dict[str, Any], Engine]:
             raise CheckpointError(f"{path}: {name} holds numbers that are not finite")
     described = info["network"]
     try:
-        return info, Engine(described["kind"], described["options"], weights)
+        return info, Engine(described["kind"], described["options"], weights, precision)
     # OpenVINO tells of shapes that don't fit by RuntimeError.
     except (KeyError, ValueError, RuntimeError) as error:
         raise CheckpointError(

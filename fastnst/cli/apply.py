@@ -132,7 +132,9 @@ def _stylize(arguments: argparse.Namespace) -> int:
         None if arguments.max_memory is None else parse_size(arguments.max_memory),
         arguments.metadata,
     )
-    stylizer = Stylizer.load(find_model(arguments.model), arguments.device, arguments.engine)
+    stylizer = Stylizer.load(
+        find_model(arguments.model), arguments.device, arguments.engine, arguments.precision
+    )
     part, parts = arguments.shard
     planned = plan_jobs(arguments.inputs, arguments.output, stylizer.name)
     jobs = planned[part - 1 :: parts]
