@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from fastnst.architecture import EPSILON
+
 
 class InstanceNorm(nn.InstanceNorm2d):
     """Instance norm with a scale and a shift for each channel (Ulyanov et al. 2017).
@@ -18,7 +20,7 @@ class InstanceNorm(nn.InstanceNorm2d):
     """
 
     def __init__(self, channels: int) -> None:
-        super().__init__(channels, affine=True)
+        super().__init__(channels, EPSILON, affine=True)
 
     def forward(self, features: Tensor) -> Tensor:
         """Normalize (B, C, H, W), any float type; the same shape and type."""
