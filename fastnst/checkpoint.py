@@ -8,6 +8,7 @@ checked against the schema below before it is used.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from fastnst.networks import TransferNetwork, build_network
 
 # The style's Gram matrices, so that a checkpoint alone can be validated; optional.
 TARGETS_KEY = "fastnst_style_targets"
+# A base's styles: their names, and the scales and shifts of every norm, (styles, C) by name.
+BANK_KEY = "fastnst_style_bank"
 
 
 @dataclass(frozen=True)
@@ -147,13 +150,14 @@ def save_checkpoint(contents: Mapping[str, Any], path: Path) -> None:
 
     Raises CheckpointError with the path and the reason.
     """
+    # In memory first: PyTorch's writer says of a full disk only that a position is wrong.
+    buffer = io.BytesIO()
+    torch.save(dict(contents), buffer)
     try:
         with atomic_write(path) as file:
-            torch.save(dict(contents), file)
-    # PyTorch's writer turns a full disk into RuntimeError.
-    except (OSError, RuntimeError) as error:
-        why = reason(error) if isinstance(error, OSError) else str(error).splitlines()[0]
-        raise CheckpointError(f"{path}: can't be written ({why})") from error
+            file.write(buffer.getbuffer())
+    except OSError as error:
+        raise CheckpointError(f"{path}: can't be written ({reason(error)})") from error
 
 
 def plain(value: Any) -> Any:

@@ -11,14 +11,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fastnst.architecture import NETWORKS
 from fastnst.errors import CheckpointError
 from fastnst.files import reason
 
 KEY = "fastnst"
 FORMAT_VERSION = 1
 PREFIX = "network."
-# fastnst.networks.NETWORKS has them.
-KINDS = ("fast", "johnson")
 # Limits for a network that a stranger's file asks for: far above any of ours.
 MAX_OPTION = 512
 
@@ -111,7 +110,7 @@ def check_description(path: Path, info: Mapping[str, Any]) -> None:
                 f"{path}: damaged description ({key} should be a {kind.__name__})"
             )
     described = info["network"]
-    if described.get("kind") not in KINDS:
+    if described.get("kind") not in NETWORKS:
         raise CheckpointError(f"{path}: unknown network {described.get('kind')!r}")
     options = described.get("options")
     if not isinstance(options, dict) or set(options) - {"width", "blocks"}:

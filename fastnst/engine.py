@@ -1,54 +1,37 @@
 """The transfer networks on OpenVINO: several times as fast on CPUs, and without PyTorch's start-up.
 
-The graph is built here, node by node, from a checkpoint's arrays: no converter, no PyTorch.
-``fastnst.networks`` says what it must compute, and the tests hold the two together.
+``fastnst.networks`` computes the same in PyTorch, and the tests hold the two together.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnst.errors import ConfigError
+from fastnst.architecture import MULTIPLE, SMALLEST, chain
+from fastnst.archive import load_arrays
+from fastnst.cuts import Cut
+from fastnst.description import own_weights, read_description
+from fastnst.errors import CheckpointError, ConfigError
+from fastnst.graph import Graph, installed, openvino
+from fastnst.mixing import Part
+from fastnst.strips import Scales, Segment, Strip
 
 if TYPE_CHECKING:
     import openvino as ov
 
-TELEMETRY = "openvino_telemetry"
-EPSILON = 1e-5  # torch.nn.InstanceNorm2d's
-# fastnst.networks: TransferNetwork.multiple and smallest, BoundedOutput.GAIN.
-MULTIPLE = 4
-SMALLEST = 16
-GAIN = 0.05
 # Pixels below which float32 computes: norms over few positions magnify bfloat16's rounding.
 EXACT_BELOW = 65_536
-BINOMIAL = np.outer([0.25, 0.5, 0.25], [0.25, 0.5, 0.25]).astype(np.float32)
-
-
-def installed() -> bool:
-    """Whether OpenVINO is there to be imported."""
-    return importlib.util.find_spec("openvino") is not None
-
-
-def _openvino() -> ModuleType:
-    """OpenVINO without the package by which its converter, never called here, reports its use."""
-    here = sys.modules.get(TELEMETRY)
-    sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # Its import fails, which is foreseen.
-    try:
-        return importlib.import_module("openvino")
-    finally:
-        if here is None:
-            del sys.modules[TELEMETRY]
-        else:
-            sys.modules[TELEMETRY] = here
+# Pixels from which float32 computes: where memory is short such pictures are done in strips, which
+# are in float32, since in bfloat16 they would be rounded otherwise than the whole. So a picture is
+# the same on every machine.
+EXACT_FROM = 16_000_000
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def choose_engine(name: str, device: str) -> str:
@@ -74,19 +57,36 @@ def _has_accelerator() -> bool:
     )
 
 
+def is_exact(pixels: int, precision: str = "auto") -> bool:
+    """Whether float32 computes a whole picture of so many pixels.
+
+    ``precision`` is one of ``PRECISIONS``; bfloat16 is what the hardware does best, which is
+    float32 where it has no bfloat16.
+    """
+    if precision == "auto":
+        return not EXACT_BELOW <= pixels < EXACT_FROM
+    return precision == "float32"
+
+
 class Engine:
     """A transfer network compiled for the CPU: pixels in, pixels out.
 
-    ``weights`` are its arrays by their names in a ``TransferNetwork``. Raises KeyError or
-    ValueError where they are not those of ``kind`` and ``options``.
+    ``weights`` are its arrays by their names in a ``TransferNetwork``; ``precision`` is
+    ``is_exact``'s. Raises KeyError or ValueError where they are not those of ``kind`` and
+    ``options``.
     """
 
     def __init__(
-        self, kind: str, options: Mapping[str, int], weights: Mapping[str, np.ndarray]
+        self,
+        kind: str,
+        options: Mapping[str, int],
+        weights: Mapping[str, np.ndarray],
+        precision: str = "auto",
     ) -> None:
-        self._core = _openvino().Core()
-        self._threads = _threads()
-        self._model = _Graph(weights).model(kind, **options)
+        self._core = openvino().Core()
+        self.layers, self.weights, self.precision = chain(kind, options), weights, precision
+        # Weights that don't fit are found now, not at the first picture.
+        Graph(weights).whole(self.layers, SMALLEST, SMALLEST)
         self._shape: tuple[int, int] | None = None
         self._compiled: ov.CompiledModel | None = None
 
@@ -97,14 +97,49 @@ class Engine:
         shape = (padded.shape[0], padded.shape[1])
         if self._compiled is None or self._shape != shape:
             # For one size it computes faster than for any, and compiling takes a tenth of a second.
-            self._model.reshape([1, *shape, 3])
-            settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": self._threads}
-            if shape[0] * shape[1] < EXACT_BELOW:
-                settings["INFERENCE_PRECISION_HINT"] = "f32"
-            self._compiled = self._core.compile_model(self._model, "CPU", settings)
+            self.release()
+            exact = is_exact(shape[0] * shape[1], self.precision)
+            model = Graph(self.weights, exact=exact).whole(self.layers, *shape)
+            self._compiled = compiled(self._core, model, exact)
             self._shape = shape
         stylized: np.ndarray = self._compiled(padded[None])[0][0, :height, :width]
         return stylized
+
+    def release(self) -> None:
+        """Give back the memory of the last picture's size."""
+        self._compiled = None
+
+    def prepare(
+        self, segment: Segment, scales: Scales, sources: Sequence[np.ndarray]
+    ) -> Callable[[Sequence[np.ndarray]], Strip]:
+        """A strip's part of the network; see ``fastnst.strips.Backend``."""
+        graph = Graph(self.weights, scales)
+        inputs = [graph.source((1, *source.shape), source.dtype.type) for source in sources]
+        x = graph.run(graph.inward(inputs[0]), segment.layers, segment.cuts)
+        if segment.beside is not None:
+            y = graph.inward(inputs[1])
+            x = graph.ops.add(x, graph.run(y, segment.beside, [Cut()] * len(segment.beside)))
+        results = list(graph.moments(x)[1:]) if segment.measured else []
+        if segment.kept is not None:
+            results.append(graph.outward(x, segment.kept))
+        strip = compiled(self._core, graph.model(results, inputs), exact=True)
+
+        def run(sources: Sequence[np.ndarray]) -> Strip:
+            found = strip([s[None] for s in sources], share_inputs=True, share_outputs=True)
+            arrays = [found[place] for place in range(len(results))]
+            features = arrays.pop()[0] if segment.kept is not None else None
+            mean, variance = (a.reshape(-1) for a in arrays) if arrays else (None, None)
+            return Strip(features, mean, variance)
+
+        return run
+
+
+def compiled(core: Any, model: ov.Model, exact: bool) -> ov.CompiledModel:
+    """A model for the CPU; ``exact`` in float32, else in the type that the hardware does best."""
+    settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": _threads()}
+    if exact:
+        settings["INFERENCE_PRECISION_HINT"] = "f32"
+    return core.compile_model(model, "CPU", settings)
 
 
 def _threads() -> int:
@@ -124,81 +159,27 @@ def pad_to_multiple(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pixels)
 
 
-class _Graph:
-    """Builds the networks of ``fastnst.networks`` as OpenVINO graphs."""
+def read_arrays(path: Path) -> Part:
+    """A checkpoint's description and weights without PyTorch. Raises CheckpointError."""
+    contents = load_arrays(path)
+    info = read_description(path, contents)
+    weights = own_weights(contents)
+    for name, value in weights.items():
+        if not isinstance(value, np.ndarray) or not bool(np.isfinite(value).all()):
+            raise CheckpointError(f"{path}: {name} holds numbers that are not finite")
+    return Part(path, info, weights)
 
-    def __init__(self, weights: Mapping[str, np.ndarray]) -> None:
-        from openvino import opset13
 
-        self.ops: Any = opset13
-        self.weights = weights
-
-    def model(self, kind: str, width: int = 0, blocks: int = 5) -> ov.Model:
-        """The network with its pixels (1, H, W, 3), uint8, at both ends."""
-        ops = self.ops
-        pixels = ops.parameter([1, -1, -1, 3], np.uint8, name="pixels")
-        x = ops.multiply(ops.convert(pixels, "f32"), np.float32(1 / 255))
-        x = ops.transpose(x, np.array([0, 3, 1, 2]))
-        x = self.fast(x, blocks) if kind == "fast" else self.johnson(x, blocks)
-        x = ops.multiply(ops.tanh(ops.multiply(x, np.float32(GAIN))), np.float32(150))
-        x = ops.clamp(ops.add(x, np.float32(127.5)), 0.0, 255.0)
-        x = ops.transpose(x, np.array([0, 2, 3, 1]))
-        x = ops.convert(ops.round(x, "half_to_even"), "u8")
-        return _openvino().Model([x], [pixels], kind)
-
-    def fast(self, x: Any, blocks: int) -> Any:
-        ops = self.ops
-        x = self.conv_norm(ops.space_to_depth(x, "depth_first", 2), "body.1.1", "body.2")
-        x = self.conv_norm(ops.relu(x), "body.4.1", "body.5", stride=2)
-        x = self.residuals(ops.relu(x), 7, blocks)
-        end = 7 + blocks
-        x = self.conv_norm(self.double(x), f"body.{end + 1}.1", f"body.{end + 2}")
-        x = self.conv(ops.relu(x), f"body.{end + 4}.conv.1")
-        x = self.mirrored(ops.depth_to_space(x, "depth_first", 2), 1)
-        blur = np.broadcast_to(BINOMIAL, (3, 1, 1, 3, 3)).copy()
-        return ops.group_convolution(x, blur, [1, 1], [0, 0], [0, 0], [1, 1])
-
-    def johnson(self, x: Any, blocks: int) -> Any:
-        ops = self.ops
-        x = ops.relu(self.conv_norm(x, "body.0.1", "body.1"))
-        x = ops.relu(self.conv_norm(x, "body.3.1", "body.4", stride=2))
-        x = ops.relu(self.conv_norm(x, "body.6.1", "body.7", stride=2))
-        x = self.residuals(x, 9, blocks)
-        end = 9 + blocks
-        x = ops.relu(self.conv_norm(self.double(x), f"body.{end + 1}.1", f"body.{end + 2}"))
-        x = self.conv_norm(self.double(x), f"body.{end + 5}.1", f"body.{end + 6}")
-        return self.conv(ops.relu(x), f"body.{end + 8}.1")
-
-    def residuals(self, x: Any, first: int, blocks: int) -> Any:
-        ops = self.ops
-        for block in range(first, first + blocks):
-            name = f"body.{block}.body"
-            inner = ops.relu(self.conv_norm(x, f"{name}.0.1", f"{name}.1"))
-            x = ops.add(x, self.conv_norm(inner, f"{name}.3.1", f"{name}.4"))
-        return x
-
-    def conv_norm(self, x: Any, conv: str, norm: str, stride: int = 1) -> Any:
-        ops = self.ops
-        x = ops.mvn(self.conv(x, conv, stride), np.array([2, 3]), True, EPSILON, "inside_sqrt")
-        x = ops.multiply(x, self.channels(f"{norm}.weight"))
-        return ops.add(x, self.channels(f"{norm}.bias"))
-
-    def conv(self, x: Any, name: str, stride: int = 1) -> Any:
-        ops, kernel = self.ops, self.weights[f"{name}.weight"]
-        x = self.mirrored(x, kernel.shape[-1] // 2)
-        x = ops.convolution(x, kernel, [stride, stride], [0, 0], [0, 0], [1, 1])
-        return ops.add(x, self.channels(f"{name}.bias"))
-
-    def mirrored(self, x: Any, pad: int) -> Any:
-        widths = np.array([0, 0, pad, pad])
-        return self.ops.pad(x, widths, widths, "reflect")
-
-    def double(self, x: Any) -> Any:
-        return self.ops.interpolate(
-            x, np.array([2.0, 2.0], np.float32), "nearest", "scales",
-            coordinate_transformation_mode="asymmetric", nearest_mode="floor",
-            axes=np.array([2, 3]),
-        )  # fmt: skip
-
-    def channels(self, name: str) -> np.ndarray:
-        return self.weights[name].reshape(1, -1, 1, 1).astype(np.float32)
+def open_engine(
+    path: Path, info: dict[str, Any], weights: dict[str, Any], precision: str = "auto"
+) -> Engine:
+    """The network that ``info`` describes, on OpenVINO. Raises CheckpointError."""
+    described = info["network"]
+    try:
+        return Engine(described["kind"], described["options"], weights, precision)
+    # OpenVINO tells of shapes that don't fit by RuntimeError.
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path}: its weights don't fit the network it names "
+            f"({described['kind']} {described['options']})"
+        ) from error

@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastnst.architecture import Conv, Layer, Residual, Shuffle, Unshuffle, Upsample
 from fastnst.errors import ConfigError
 
-# What Python, PyTorch and a checkpoint take before the first pixel, in bytes.
-BASE = 620_000_000
-# Bytes a pixel: of a decoded picture and its array, and of a network's pass over the whole picture
-# at its widest (scripts/measure_memory).
+
+@dataclass(frozen=True)
+class Costs:
+    """What an engine takes (scripts/measure_memory): bytes before the first pixel, and bytes of a
+    pass for each value of a network's widest layer, over the whole picture in float32 and in
+    bfloat16, and in a strip.
+    """
+
+    base: int
+    whole: float
+    rough: float
+    strip: float
+
+
+COSTS = {
+    "openvino": Costs(base=200_000_000, whole=16, rough=8, strip=16),
+    "torch": Costs(base=620_000_000, whole=17, rough=17, strip=19),
+}
+# Bytes a pixel of a decoded picture and its array, or a result, its array and its file.
 PICTURE = 8
-WHOLE = {"fast": 190, "johnson": 1100}
-# Values a pixel that are kept between the passes of fastnst.strips, and bytes a pixel of a strip.
-# Bytes a value that is kept, by its type.
+# Bytes a pixel of a picture's array alone, and of a value that is kept, by its type.
+ARRAY = 3
 ITEM = {"float32": 4, "float16": 2}
-KEPT = {"fast": 3, "johnson": 8}
-STRIP = {"fast": 250, "johnson": 1200}
-# Bytes of a strip: enough to keep the processor busy, few enough to be little beside the rest.
+# Bytes of a strip: enough to keep the processor busy, few enough to be little beside the rest. And
+# the fewest rows, whose borders are computed twice more often.
 STRIP_BYTES = 300_000_000
+FEWEST = 16
 # Share of the free memory that a picture may take where the caller doesn't say.
 SHARE = 0.6
 
@@ -67,27 +83,32 @@ def available_memory() -> int:
 
 
 def plan_picture(
-    kind: str, width: int, height: int, limit: int | None = None, tile: str | int = "auto"
+    layers: Sequence[Layer],
+    width: int,
+    height: int,
+    limit: int | None = None,
+    tile: str | int = "auto",
+    engine: str = "torch",
+    exact: bool = True,
 ) -> Plan:
-    """How to stylize a picture of ``width`` x ``height`` with a network of ``kind``.
+    """How to stylize a picture of ``width`` x ``height`` with the network of ``layers``.
 
     ``limit`` is the most bytes the process may take in all (default: a share of what is free);
-    ``tile`` is "auto", "off" or the rows of a strip. Raises ConfigError where even strips take more
-    than a limit that was given.
+    ``tile`` is "auto", "off" or the rows of a strip; ``exact`` says whether float32 computes the
+    whole. Raises ConfigError where even strips take more than a limit that was given.
     """
-    pixels = width * height
-    whole = BASE + (PICTURE + WHOLE[kind]) * pixels
-    in_one = Plan(None, "float32", True, whole)
-    bound = limit if limit is not None else BASE + int(SHARE * available_memory())
+    costs, pixels = COSTS[engine], width * height
+    widest, _ = values_a_pixel(layers)
+    each = costs.whole if exact else costs.rough
+    whole = costs.base + int((PICTURE + each * widest) * pixels)
+    bound = limit if limit is not None else costs.base + int(SHARE * available_memory())
     if tile == "off" or (tile == "auto" and whole <= bound):
-        return in_one
-    rows = tile if isinstance(tile, int) else _strip_rows(kind, width)
+        return Plan(None, "float32", True, whole)
     choices = [
-        Plan(rows, dtype, spare, _strips_bytes(kind, width, pixels, rows, dtype, spare))
-        for dtype, spare in (
-            ("float32", True), ("float16", True), ("float16", False),
-        )
-    ]  # fmt: skip
+        plan_strips(layers, width, height, rows, dtype, spare, engine)
+        for dtype, spare in (("float32", True), ("float16", True), ("float16", False))
+        for rows in ([tile] if isinstance(tile, int) else _rows(costs.strip * widest * width))
+    ]
     fitting = [plan for plan in choices if plan.bytes <= bound]
     if not fitting and limit is not None:
         raise ConfigError(
@@ -97,13 +118,47 @@ def plan_picture(
     return fitting[0] if fitting else choices[-1]
 
 
-def _strip_rows(kind: str, width: int) -> int:
-    return max(16, min(1024, STRIP_BYTES // (STRIP[kind] * width)))
+def plan_strips(
+    layers: Sequence[Layer],
+    width: int,
+    height: int,
+    rows: int,
+    dtype: str = "float16",
+    spare: bool = False,
+    engine: str = "torch",
+) -> Plan:
+    """The plan of ``fastnst.strips.StripNetwork`` with these arguments."""
+    widest, kept = values_a_pixel(layers)
+    features = kept * ITEM[dtype]
+    # The picture is gone when the spare ones come.
+    most = max(PICTURE, ARRAY + features, features * (2 if spare else 1))
+    strip = COSTS[engine].strip * widest * rows * width
+    return Plan(rows, dtype, spare, COSTS[engine].base + int(most * width * height + strip))
 
 
-def _strips_bytes(kind: str, width: int, pixels: int, rows: int, dtype: str, spare: bool) -> int:
-    kept = KEPT[kind] * ITEM[dtype] * (2 if spare else 1) * pixels
-    return BASE + PICTURE * pixels + kept + STRIP[kind] * rows * width
+def values_a_pixel(layers: Sequence[Layer]) -> tuple[float, float]:
+    """Values for each pixel of the picture: of the widest layer, and of a residual block."""
+    channels, area, widest, kept = 3, 1.0, 0.0, 0.0
+    for layer in layers:
+        match layer:
+            case Conv():
+                channels, area = layer.channels, area / layer.stride**2
+            case Unshuffle():
+                channels, area = 4 * channels, area / 4
+            case Shuffle():
+                channels, area = channels // 4, 4 * area
+            case Upsample():
+                area = 4 * area
+            case Residual():
+                kept = channels * area
+        widest = max(widest, channels * area)
+    return widest, kept
+
+
+def _rows(bytes_a_row: float) -> list[int]:
+    """Rows of a strip that may be tried, the best first."""
+    rows = max(FEWEST, min(1024, int(STRIP_BYTES / bytes_a_row)))
+    return [rows, max(FEWEST, rows // 2), max(FEWEST, rows // 4)]
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -111,4 +166,6 @@ def is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError):
         return True
     told = str(error)
-    return isinstance(error, RuntimeError) and ("allocate" in told or "out of memory" in told)
+    return isinstance(error, RuntimeError) and any(
+        words in told for words in ("allocate", "out of memory", "bad_alloc")
+    )

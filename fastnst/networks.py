@@ -1,13 +1,32 @@
-"""The transfer networks: a picture goes in, the stylized picture of the same size comes out."""
+"""The transfer networks in PyTorch: a picture goes in, the stylized one of its size comes out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from fastnst.architecture import (
+    BINOMIAL,
+    GAIN,
+    MULTIPLE,
+    NETWORKS,
+    RANGE,
+    SMALLEST,
+    Bounded,
+    Conv,
+    Layer,
+    Norm,
+    Relu,
+    Residual,
+    Subpixel,
+    Unshuffle,
+    Upsample,
+)
+from fastnst.norms import InstanceNorm
 
 
 class ReflectConv(nn.Sequential):
@@ -20,33 +39,16 @@ class ReflectConv(nn.Sequential):
         )
 
 
-def conv_norm(width: int, channels: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-    """Convolution and instance norm (Ulyanov et al. 2017)."""
-    return [
-        ReflectConv(width, channels, kernel, stride),
-        nn.InstanceNorm2d(channels, affine=True),
-    ]
+class ResidualBlock(nn.Module):
+    """Layers beside the identity."""
 
-
-class Residual(nn.Module):
-    """Two convolutions beside the identity, no ReLU after the sum (Gross and Wilber 2016)."""
-
-    def __init__(self, channels: int) -> None:
+    def __init__(self, layers: Sequence[Layer]) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            *conv_norm(channels, channels, 3),
-            nn.ReLU(inplace=True),
-            *conv_norm(channels, channels, 3),
-        )
+        self.body = nn.Sequential(*map(module, layers))
 
     def forward(self, x: Tensor) -> Tensor:
         body: Tensor = self.body(x)
         return x + body
-
-
-def upsample() -> nn.Module:
-    """Nearest neighbour by 2: with a convolution after it, free of a transposed one's grid."""
-    return nn.Upsample(scale_factor=2, mode="nearest")
 
 
 class TransferNetwork(nn.Module):
@@ -57,9 +59,8 @@ class TransferNetwork(nn.Module):
     may leave 0..1; in evaluation they are clamped. ``kind`` and ``options`` rebuild it.
     """
 
-    multiple = 4
-    # Instance norm needs more than one position at the coarsest scale, mirrors need two.
-    smallest = 16
+    multiple = MULTIPLE
+    smallest = SMALLEST
 
     def __init__(self, kind: str, body: nn.Module, options: Mapping[str, Any]) -> None:
         super().__init__()
@@ -108,7 +109,7 @@ class SubpixelOutput(nn.Module):
         with torch.no_grad():
             for parameter in convolution.parameters():
                 parameter.copy_(parameter[::4].repeat_interleave(4, dim=0))
-        binomial = torch.tensor([0.25, 0.5, 0.25])
+        binomial = torch.tensor(BINOMIAL)
         blur = torch.outer(binomial, binomial).expand(3, 1, 3, 3).clone()
         self.register_buffer("kernel", blur, persistent=False)
 
@@ -118,72 +119,42 @@ class SubpixelOutput(nn.Module):
 
 
 class BoundedOutput(nn.Module):
-    """0.5 + (150 / 255) tanh(gain x): Johnson et al.'s scaled tanh, for pictures in 0..1.
+    """0.5 + RANGE tanh(GAIN x): Johnson et al.'s scaled tanh, for pictures in 0..1.
 
     Bounded, so that an unlucky step can't drive a picture far out of range, where the style loss
     grows with the fourth power. ``GAIN`` slows the last layer down: it alone has no norm after it,
     and at Adam's full rate its bias would cross the whole range in some hundred steps.
     """
 
-    GAIN = 0.05
-
     def forward(self, x: Tensor) -> Tensor:
-        return 0.5 + (150 / 255) * torch.tanh(self.GAIN * x)
+        return 0.5 + RANGE * torch.tanh(GAIN * x)
 
 
-def johnson(width: int = 32, blocks: int = 5) -> nn.Module:
-    """Johnson et al. (2016) with instance norm, reflect padding and upsample + convolution.
-
-    9-3-3 encoder of ``width``, 2 x and 4 x ``width`` channels, ``blocks`` residual blocks at a
-    quarter of the size, mirrored decoder; 1.68 million parameters.
-    """
-    relu = nn.ReLU(inplace=True)
-    return nn.Sequential(
-        *conv_norm(3, width, 9),
-        relu,
-        *conv_norm(width, 2 * width, 3, stride=2),
-        relu,
-        *conv_norm(2 * width, 4 * width, 3, stride=2),
-        relu,
-        *(Residual(4 * width) for _ in range(blocks)),
-        upsample(),
-        *conv_norm(4 * width, 2 * width, 3),
-        relu,
-        upsample(),
-        *conv_norm(2 * width, width, 3),
-        relu,
-        ReflectConv(width, 3, 9),
-        BoundedOutput(),
-    )
-
-
-def fast(width: int = 24, blocks: int = 5) -> nn.Module:
-    """A small network that never computes at full size: 0.24 million parameters.
-
-    The picture's 2 x 2 pixels become channels, ``width`` channels at half the size, 2 x ``width``
-    and ``blocks`` residual blocks at a quarter, and back by nearest upsampling and pixel shuffle.
-    """
-    relu = nn.ReLU(inplace=True)
-    return nn.Sequential(
-        nn.PixelUnshuffle(2),
-        *conv_norm(12, width, 5),
-        relu,
-        *conv_norm(width, 2 * width, 3, stride=2),
-        relu,
-        *(Residual(2 * width) for _ in range(blocks)),
-        upsample(),
-        *conv_norm(2 * width, width, 3),
-        relu,
-        SubpixelOutput(width, 5),
-        BoundedOutput(),
-    )
-
-
-NETWORKS: Mapping[str, Callable[..., nn.Module]] = {"fast": fast, "johnson": johnson}
+def module(layer: Layer) -> nn.Module:
+    """A layer of ``fastnst.architecture`` as a module with fresh weights."""
+    match layer:
+        case Conv():
+            return ReflectConv(layer.width, layer.channels, layer.kernel, layer.stride)
+        case Norm():
+            return InstanceNorm(layer.channels)
+        case Residual():
+            return ResidualBlock(layer.body)
+        case Subpixel():
+            return SubpixelOutput(layer.width, layer.kernel)
+        case Relu():
+            return nn.ReLU(inplace=True)
+        case Upsample():
+            return nn.Upsample(scale_factor=2, mode="nearest")
+        case Unshuffle():
+            return nn.PixelUnshuffle(2)
+        case Bounded():
+            return BoundedOutput()
+    raise TypeError(f"no module for {layer}")
 
 
 def build_network(kind: str, options: Mapping[str, Any] | None = None) -> TransferNetwork:
     """A transfer network with fresh weights; ``kind`` is a key of ``NETWORKS``."""
     chosen = dict(options or {})
-    network = TransferNetwork(kind, NETWORKS[kind](**chosen), chosen)
+    body = nn.Sequential(*map(module, NETWORKS[kind](**chosen)))
+    network = TransferNetwork(kind, body, chosen)
     return network.to(memory_format=torch.channels_last)

@@ -1,25 +1,27 @@
-"""Ctrl-C and SIGTERM as a request to end in good order, not as an exception at a random line."""
+"""Ctrl-C and other signals as a request to end in good order, not as an error at a random line."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Mapping
 from types import FrameType, TracebackType
 from typing import Any
 
-from fastnst.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TERMINATED
+from fastnst.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_WARNED
 
 # Exit code by the signal that was received.
-EXIT_CODES: Mapping[int | None, int] = {
+EXIT_CODES: dict[int | None, int] = {
     None: EXIT_DONE,
     signal.SIGINT: EXIT_INTERRUPTED,
     signal.SIGTERM: EXIT_TERMINATED,
 }
+# What SLURM can send some time before it ends a job; Windows has no such signal.
+if hasattr(signal, "SIGUSR1"):
+    EXIT_CODES[signal.SIGUSR1] = EXIT_WARNED
 
 
 class EndRequest:
-    """While it is entered, the first SIGINT or SIGTERM is only noted; a second one ends at once.
+    """While it is entered, the first SIGINT, SIGTERM or SIGUSR1 is only noted; the next ends it.
 
     ``received`` is the signal's number, None if there was none. Without effect outside the main
     thread, where Python takes no signals.
@@ -31,7 +33,7 @@ class EndRequest:
 
     def __enter__(self) -> EndRequest:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (number for number in EXIT_CODES if number is not None):
                 self._previous[number] = signal.signal(number, self._receive)
         return self
 

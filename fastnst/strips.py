@@ -3,291 +3,297 @@
 Instance norm couples all pixels, so tiles that are normalized by themselves differ from each other.
 Here every norm's mean and variance are gathered over the whole picture first, in passes over strips
 of full width; the features at the coarsest scale are kept, and each strip is computed with as many
-rows around it as its convolutions see. The result is the network's own, but for rounding.
+rows around it as its convolutions see. The result is the network's own in
+float32, but for rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
-from fastnst.networks import BoundedOutput, Residual, SubpixelOutput, TransferNetwork
+from fastnst.architecture import EPSILON, MULTIPLE, Layer, Norm, Residual
+from fastnst.cuts import Cut, halo, height_after, strip_cuts
+from fastnst.memory import is_out_of_memory
 
-# Rows of the finest scale in a strip, where the caller doesn't say.
+# Rows of the finest scale in a strip, where the caller doesn't say, and the fewest in any.
 STRIP = 256
+LEAST = 8
+
+Scales = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-class Rows(Protocol):
-    """Features (1, C, ``height``, ``width``) of which any rows can be had, computed when asked."""
+@dataclass(frozen=True)
+class Segment:
+    """What becomes of a strip in one pass: ``layers``, cut by ``cuts``, and what it returns.
 
-    height: int
-    width: int
+    ``beside`` are pointwise layers for a second source, whose result is added. ``kept`` is the type
+    of the features that are returned, None for none; ``measured`` asks for their moments.
+    """
 
-    def rows(self, start: int, end: int) -> Tensor:
-        """Rows ``start`` to ``end`` (not included), float32 (1, C, end - start, width)."""
+    layers: tuple[Layer, ...]
+    cuts: tuple[Cut, ...]
+    beside: tuple[Layer, ...] | None
+    kept: str | None
+    measured: bool
 
 
-@dataclass
-class ImageRows:
-    """A picture, uint8 (H, W, 3), mirrored to the right and below to multiples of ``multiple``."""
+class Strip(NamedTuple):
+    """A segment's result: features (rows, W, C), and mean and variance of each channel (C,)."""
 
-    pixels: np.ndarray
-    multiple: int
+    features: np.ndarray | None
+    mean: np.ndarray | None
+    variance: np.ndarray | None
 
-    def __post_init__(self) -> None:
-        self.height, self.width = (
-            -(-side // self.multiple) * self.multiple for side in self.pixels.shape[:2]
-        )
 
-    def rows(self, start: int, end: int) -> Tensor:
+class Backend(Protocol):
+    """What computes segments, in float32."""
+
+    def prepare(
+        self, segment: Segment, scales: Scales, sources: Sequence[np.ndarray]
+    ) -> Callable[[Sequence[np.ndarray]], Strip]:
+        """The segment as a function of arrays (rows, W, C) of the shapes and types of ``sources``.
+
+        The norms' scales and shifts are in ``scales``. What a call returns lasts until the next.
+        """
+
+
+class PictureRows:
+    """A picture, uint8 (H, W, 3), mirrored to the right and below to multiples of ``MULTIPLE``."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self.pixels = pixels
+        self.height, self.width = (-(-side // MULTIPLE) * MULTIPLE for side in pixels.shape[:2])
+
+    def read(self, start: int, end: int) -> np.ndarray:
+        """Rows ``start`` to ``end`` (not included)."""
         height, width = self.pixels.shape[:2]
-        inside = np.arange(start, end)
-        # Mirrored as F.pad does: the last row is not repeated.
-        mirrored = np.where(inside < height, inside, 2 * (height - 1) - inside)
-        strip = torch.from_numpy(self.pixels[mirrored]).permute(2, 0, 1).unsqueeze(0)
-        strip = strip.float().div_(255).contiguous(memory_format=torch.channels_last)
-        return F.pad(strip, (0, self.width - width, 0, 0), mode="reflect")
+        rows = self.pixels[_mirror(start, end, height)]
+        return np.pad(rows, ((0, 0), (0, self.width - width), (0, 0)), mode="reflect")
+
+    def write(self, start: int, features: np.ndarray, halo: int = 0) -> None:
+        """Replace the rows from ``start`` on."""
+        height, width = self.pixels.shape[:2]
+        self.pixels[start : start + len(features)] = features[: height - start, :width]
 
 
 class KeptRows:
-    """Features kept in memory, in ``dtype``; ``write`` replaces rows while later ones are read.
+    """Features kept in memory, (H, W, C); ``write`` replaces rows while later ones are read.
 
     Reads after a write still see the ``halo`` rows above the written ones as they were before.
     """
 
-    def __init__(self, channels: int, height: int, width: int, dtype: torch.dtype) -> None:
+    def __init__(self, height: int, width: int, channels: int, dtype: str) -> None:
         self.height, self.width = height, width
-        self.values = torch.empty(1, height, width, channels, dtype=dtype)
-        self._old: tuple[int, Tensor] | None = None
+        self.values = np.empty((height, width, channels), dtype)
+        self._first, self._old = 0, self.values[:0]
 
-    def rows(self, start: int, end: int) -> Tensor:
-        # A copy: what reads it may work in place.
-        found = self.values[:, start:end].to(torch.float32, copy=True)
-        if self._old is not None:
-            first, old = self._old
-            low, high = max(start, first), min(end, first + old.shape[1])
-            if low < high:
-                found[:, low - start : high - start] = old[:, low - first : high - first].float()
-        return found.permute(0, 3, 1, 2)
+    def read(self, start: int, end: int) -> np.ndarray:
+        """Rows ``start`` to ``end`` (not included), mirrored beyond the border."""
+        rows = _mirror(start, end, self.height)
+        old = (rows >= self._first) & (rows < self._first + len(self._old))
+        if start >= 0 and end <= self.height and not old.any():
+            return self.values[start:end]
+        found: np.ndarray = self.values[rows]
+        found[old] = self._old[rows[old] - self._first]
+        return found
 
-    def write(self, start: int, features: Tensor, halo: int = 0) -> None:
-        """Replace the rows from ``start`` on by ``features`` (1, C, rows, W)."""
-        end = start + features.shape[2]
-        keep_from = max(start, end - halo)
-        old = self.values[:, keep_from:end].clone()
-        self.values[:, start:end] = features.permute(0, 2, 3, 1).to(self.values.dtype)
-        self._old = (keep_from, old) if halo else None
+    def write(self, start: int, features: np.ndarray, halo: int = 0) -> None:
+        """Replace the rows from ``start`` on by ``features``."""
+        end = start + len(features)
+        self._first = max(start, end - halo)
+        self._old = self.values[self._first : end].copy()
+        self.values[start:end] = features
 
     def settle(self) -> None:
         """Forget what was there before."""
-        self._old = None
+        self._old = self.values[:0]
 
 
-class MappedRows:
-    """Features with a function applied that looks at each position alone."""
-
-    def __init__(self, source: Rows, function: Callable[[Tensor], Tensor]) -> None:
-        self.source, self.function = source, function
-        self.height, self.width = source.height, source.width
-
-    def rows(self, start: int, end: int) -> Tensor:
-        return self.function(self.source.rows(start, end))
+Rows = PictureRows | KeptRows
 
 
-class ConvolvedRows:
-    """A convolution whose border sees the mirrored features."""
-
-    def __init__(
-        self, source: Rows, kernel: int, stride: int, convolve: Callable[[Tensor], Tensor]
-    ) -> None:
-        self.source, self.kernel, self.stride, self.convolve = source, kernel, stride, convolve
-        self.pad = kernel // 2
-        self.height, self.width = -(-source.height // stride), -(-source.width // stride)
-
-    def rows(self, start: int, end: int) -> Tensor:
-        first = start * self.stride - self.pad
-        last = (end - 1) * self.stride + self.kernel - self.pad
-        height = self.source.height
-        above, below = max(0, -first), max(0, last - height)
-        # A mirror at the border shows rows on this side of it: they are read as well.
-        low = max(0, min(first, height - 1 - below)) if below else max(0, first)
-        high = min(height, max(last, above + 1))
-        found = self.source.rows(low, high)
-        padded = F.pad(found, (self.pad, self.pad, above, below), mode="reflect")
-        offset = first - (low - above)
-        return self.convolve(padded[:, :, offset : offset + last - first])
+def _mirror(start: int, end: int, height: int) -> np.ndarray:
+    """The rows ``start`` to ``end`` of ``height``, those beyond it mirrored, the border once."""
+    rows = np.abs(np.arange(start, end))
+    return np.where(rows < height, rows, 2 * (height - 1) - rows)
 
 
-class ResizedRows:
-    """Features at another scale: pixels to channels, channels to pixels, nearest neighbour."""
+class Moments:
+    """Mean and variance of each channel over all strips, in float64 (Chan et al. 1979)."""
 
-    def __init__(self, source: Rows, up: int, down: int, function: Callable[[Tensor], Tensor]):
-        self.source, self.up, self.down, self.function = source, up, down, function
-        self.height = source.height * up // down
-        self.width = source.width * up // down
+    def __init__(self) -> None:
+        self.rows = 0
+        self.mean = self.squares = np.zeros(1)
 
-    def rows(self, start: int, end: int) -> Tensor:
-        low = start * self.down // self.up
-        high = -(-end * self.down // self.up)
-        offset = start - low * self.up // self.down
-        return self.function(self.source.rows(low, high))[:, :, offset : offset + end - start]
+    def add(self, rows: int, strip: Strip) -> None:
+        """Take a strip of ``rows`` rows in."""
+        assert strip.mean is not None
+        assert strip.variance is not None
+        apart = strip.mean.astype(np.float64) - self.mean
+        together = self.rows + rows
+        self.mean = self.mean + apart * rows / together
+        within = strip.variance.astype(np.float64) * rows
+        self.squares = self.squares + within + apart**2 * self.rows * rows / together
+        self.rows = together
 
-
-def strips(source: Rows, rows: int) -> Iterator[tuple[int, int]]:
-    """Where each strip of at most ``rows`` rows begins and ends."""
-    for start in range(0, source.height, rows):
-        yield start, min(source.height, start + rows)
-
-
-def normalize(source: Rows, norm: nn.InstanceNorm2d, rows: int) -> MappedRows:
-    """Instance norm over all of ``source``, whose mean and variance are gathered now."""
-    return MappedRows(source, normalizer(norm, *moments(source, rows)))
-
-
-def moments(
-    source: Rows, rows: int, also: Callable[[int, Tensor], None] | None = None
-) -> tuple[Tensor, Tensor]:
-    """Mean and variance of each channel, in float64; ``also`` gets each strip with its start."""
-    total = squares = torch.zeros(1, dtype=torch.float64)
-    for start, end in strips(source, rows):
-        strip = source.rows(start, end)
-        total = total + strip.sum(dim=(0, 2, 3), dtype=torch.float64)
-        squares = squares + strip.square().sum(dim=(0, 2, 3), dtype=torch.float64)
-        if also is not None:
-            also(start, strip)
-    count = source.height * source.width
-    mean = total / count
-    return mean, (squares / count - mean.square()).clamp_min(0)
-
-
-def normalizer(
-    norm: nn.InstanceNorm2d, mean: Tensor, variance: Tensor
-) -> Callable[[Tensor], Tensor]:
-    """The norm as the scale and shift that it comes to with these moments."""
-    assert norm.weight is not None
-    assert norm.bias is not None
-    scale = norm.weight.double() / (variance + norm.eps).sqrt()
-    shift = norm.bias.double() - mean * scale
-    scale, shift = (value.float().view(1, -1, 1, 1) for value in (scale, shift))
-    return lambda features: features * scale + shift
+    def scale(self, weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The norm with this weight and bias as a scale and a shift, float32 (C,)."""
+        scale = weight / np.sqrt(self.squares / self.rows + EPSILON)
+        return scale.astype(np.float32), (bias - self.mean * scale).astype(np.float32)
 
 
 class StripNetwork:
-    """A transfer network on the CPU that works through a picture in strips of ``rows`` rows.
+    """A transfer network that works through a picture in strips of ``rows`` rows.
 
-    Between the passes the features at the coarsest scale are kept in ``dtype``: float32, or float16
-    for half the memory. With ``spare`` they are kept twice, and a residual block's convolutions are
-    computed 3 times in all instead of 5.
+    ``layers`` are ``fastnst.architecture.chain``'s and ``weights`` its arrays. Between the passes
+    the features at the coarsest scale are kept in ``dtype``: float32, or float16 for half the
+    memory. With ``spare`` there is memory for two of them, and no residual block's convolution is
+    computed twice. Where memory runs out, ``rows`` are halved and it goes on.
     """
 
     def __init__(
         self,
-        network: TransferNetwork,
+        layers: Sequence[Layer],
+        weights: Mapping[str, np.ndarray],
+        backend: Backend,
         rows: int = STRIP,
         dtype: str = "float32",
         spare: bool = True,
     ) -> None:
-        self.multiple = network.multiple
-        self.smallest = network.smallest
-        self.rows = max(rows, 4 * network.multiple)
-        self._height = 0
-        self.dtype: torch.dtype = getattr(torch, dtype)
-        self.spare = spare
-        modules = list(_flat(network.body))
-        inner = [i for i, module in enumerate(modules) if isinstance(module, Residual)]
-        self.encoder = modules[: inner[0]]
-        self.residuals = [module for module in modules if isinstance(module, Residual)]
-        self.decoder = modules[inner[-1] + 1 :]
+        blocks = [place for place, layer in enumerate(layers) if isinstance(layer, Residual)]
+        self.encoder = tuple(layers[: blocks[0]])
+        self.blocks = [layer for layer in layers if isinstance(layer, Residual)]
+        self.decoder = tuple(layers[blocks[-1] + 1 :])
+        self.weights, self.backend = weights, backend
+        self.rows, self.dtype, self.spare = rows, dtype, spare
 
-    @torch.inference_mode()
-    def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        """Stylize a picture, uint8 (H, W, 3), in place: its own memory takes the result.
+    def __call__(self, decode: Callable[[], np.ndarray]) -> np.ndarray:
+        """Stylize a picture, uint8 (H, W, 3), both sides at least ``SMALLEST``.
 
-        Both sides are at least ``smallest`` pixels. At the coarsest scale a strip has as many rows
-        as at the finest: features are small there, and fewer halos are computed twice.
+        ``decode`` gives it, once; its memory is given back before the network's takes most.
         """
-        image = ImageRows(pixels, self.multiple)
-        self._height = image.height
-        kept = self._encode(image)
-        for residual in self.residuals:
-            self._apply_residual(kept, residual)
-        result = self._chain(kept, self.decoder)
-        height, width = pixels.shape[:2]
-        for start, end in strips(result, self.rows):
-            if start >= height:
-                break
-            strip = result.rows(start, end)[0, :, :, :width].clamp(0, 1)
-            levels = (strip * 255).round().to(torch.uint8).permute(1, 2, 0)
-            pixels[start:end] = levels[: height - start].numpy()
-        return pixels
+        self.scales: Scales = {}
+        picture = PictureRows(decode())
+        shape, self._height = picture.pixels.shape, picture.height
+        kept, ahead = self._encode(picture)
+        del picture
+        beside = KeptRows(*kept.values.shape, self.dtype) if self.spare else None
+        for block in self.blocks:
+            if beside is None:
+                self._residual(kept, ahead, block)
+            else:
+                self._residual_beside(kept, ahead, block, beside)
+            ahead = ()
+        del beside
+        result = PictureRows(np.empty(shape, np.uint8))
+        self._measure(kept, self.decoder)
+        self._pass((kept,), self.decoder, into=result)
+        return result.pixels
 
-    def _encode(self, image: ImageRows) -> KeptRows:
-        """The features before the first residual block."""
-        # The last norm and what follows it can be done in place on what its statistics' pass kept.
-        last = max(i for i, m in enumerate(self.encoder) if isinstance(m, nn.InstanceNorm2d))
-        before = self._chain(image, self.encoder[:last])
+    def _encode(self, picture: PictureRows) -> tuple[KeptRows, tuple[Layer, ...]]:
+        """The features that the encoder's last norm sees, and what is left to do with them."""
+        last = max(i for i, layer in enumerate(self.encoder) if isinstance(layer, Norm))
         norm = self.encoder[last]
-        assert isinstance(norm, nn.InstanceNorm2d)
-        kept = KeptRows(norm.num_features, before.height, before.width, self.dtype)
-        apply = normalizer(norm, *moments(before, self.rows // self.multiple, kept.write))
-        after = self._chain(MappedRows(kept, apply), self.encoder[last + 1 :])
-        for start, end in strips(kept, self.rows):
-            kept.write(start, after.rows(start, end))
-        return kept
+        assert isinstance(norm, Norm)
+        self._measure(picture, self.encoder[:last])
+        height, width = (_after(self.encoder, side) for side in (picture.height, picture.width))
+        kept = KeptRows(height, width, norm.channels, self.dtype)
+        self._pass((picture,), self.encoder[:last], norm, kept)
+        return kept, self.encoder[last:]
 
-    def _apply_residual(self, kept: KeptRows, residual: Residual) -> None:
-        modules = list(_flat(residual.body))
-        norm = modules[-1]
-        assert isinstance(norm, nn.InstanceNorm2d)
-        before = self._chain(kept, modules[:-1])
-        if self.spare:
-            beside = KeptRows(norm.num_features, kept.height, kept.width, self.dtype)
-            apply = normalizer(norm, *moments(before, self.rows, beside.write))
-            body: Rows = MappedRows(beside, apply)
-        else:
-            body = MappedRows(before, normalizer(norm, *moments(before, self.rows)))
-        halo = sum(m.kernel_size[0] // 2 for m in modules if isinstance(m, nn.Conv2d))
-        for start, end in strips(kept, self.rows):
-            kept.write(start, kept.rows(start, end) + body.rows(start, end), halo)
-        kept.settle()
+    def _residual(self, kept: KeptRows, ahead: tuple[Layer, ...], block: Residual) -> None:
+        """A block in place: its convolutions are computed again for each norm."""
+        for place, layer in enumerate(block.body):
+            if isinstance(layer, Norm):
+                self._pass((kept,), ahead + block.body[:place], layer)
+        self._pass((kept,), (*ahead, block), into=kept)
 
-    def _chain(self, source: Rows, modules: Sequence[nn.Module]) -> Rows:
-        """``source`` through ``modules``; each norm's statistics are gathered on the way."""
-        for module in modules:
-            source = self._step(source, module)
-        return source
+    def _residual_beside(
+        self, kept: KeptRows, ahead: tuple[Layer, ...], block: Residual, beside: KeptRows
+    ) -> None:
+        """A block whose body is worked out in ``beside``, from norm to norm."""
+        source, since = kept, ahead
+        for layer in block.body:
+            if isinstance(layer, Norm):
+                self._pass((source,), since, layer, beside)
+                source, since = beside, ()
+            since = (*since, layer)
+        self._pass((kept, beside), ahead, into=kept, beside=since)
 
-    def _step(self, source: Rows, module: nn.Module) -> Rows:
-        if isinstance(module, nn.InstanceNorm2d):
-            return normalize(source, module, self.rows * source.height // self._height)
-        if isinstance(module, nn.Conv2d):
-            return ConvolvedRows(source, module.kernel_size[0], module.stride[0], module)
-        if isinstance(module, nn.PixelUnshuffle):
-            return ResizedRows(source, 1, 2, module)
-        if isinstance(module, nn.Upsample):
-            return ResizedRows(source, 2, 1, module)
-        if isinstance(module, SubpixelOutput):
-            convolved = self._chain(source, list(_flat(module.conv)))
-            shuffled = ResizedRows(convolved, 2, 1, lambda x: F.pixel_shuffle(x, 2))
-            blur = module.kernel
-            return ConvolvedRows(shuffled, 3, 1, lambda x: F.conv2d(x, blur, groups=3))
-        if isinstance(module, (nn.ReLU, BoundedOutput)):
-            return MappedRows(source, module)
-        raise TypeError(f"no strips for {type(module).__name__}")
+    def _measure(self, source: Rows, layers: tuple[Layer, ...]) -> None:
+        """Gather the scales of all norms among ``layers``."""
+        for place, layer in enumerate(layers):
+            if isinstance(layer, Norm):
+                self._pass((source,), layers[:place], layer)
+
+    def _pass(
+        self,
+        sources: tuple[Rows, ...],
+        layers: tuple[Layer, ...],
+        norm: Norm | None = None,
+        into: Rows | None = None,
+        beside: tuple[Layer, ...] | None = None,
+    ) -> None:
+        """``layers`` over all strips, for the scale of the ``norm`` that follows, ``into`` rows."""
+        height = _after(layers, sources[0].height)
+        edge = halo(layers) if into in sources else 0
+        kept = None if into is None else "uint8" if isinstance(into, PictureRows) else self.dtype
+        run = _Runner(self.backend, self.scales)
+        moments, start = Moments(), 0
+        while start < height:
+            # At the coarsest scale as many rows as at the finest: features are small there, and
+            # fewer halos are computed twice.
+            coarse = isinstance(sources[0], KeptRows) and height == sources[0].height
+            share = 1 if coarse else height / self._height
+            end = min(height, start + max(LEAST // 2, int(self.rows * share)))
+            low, high, cuts = strip_cuts(
+                layers, sources[0].height, start, end, isinstance(sources[0], KeptRows)
+            )
+            segment = Segment(layers, cuts, beside, kept, norm is not None)
+            try:
+                strip = run(segment, [source.read(low, high) for source in sources])
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or self.rows <= LEAST:
+                    raise
+                self.rows = max(LEAST, self.rows // 2)
+                run = _Runner(self.backend, self.scales)
+                continue
+            if into is not None:
+                assert strip.features is not None
+                into.write(start, strip.features, edge)
+            if norm is not None:
+                moments.add(end - start, strip)
+            start = end
+        if isinstance(into, KeptRows):
+            into.settle()
+        if norm is not None:
+            values = (self.weights[f"{norm.name}.{name}"] for name in ("weight", "bias"))
+            self.scales[norm.name] = moments.scale(*values)
 
 
-def _flat(module: nn.Module) -> Iterator[nn.Module]:
-    """The modules of nested sequences in order; padding is left to ``ConvolvedRows``."""
-    assert isinstance(module, nn.Sequential)
-    # Iterated as a sequence: children() would leave out a ReLU that stands in several places.
-    for child in module:
-        if isinstance(child, nn.Sequential):
-            yield from _flat(child)
-        elif not isinstance(child, nn.ReflectionPad2d):
-            yield child
+class _Runner:
+    """Segments of one pass; those between the borders are alike and prepared once."""
+
+    def __init__(self, backend: Backend, scales: Scales) -> None:
+        self.backend, self.scales = backend, scales
+        self._like: object = None
+        self._prepared: Callable[[Sequence[np.ndarray]], Strip] | None = None
+
+    def __call__(self, segment: Segment, sources: Sequence[np.ndarray]) -> Strip:
+        like = (segment, [source.shape for source in sources])
+        if self._prepared is None or self._like != like:
+            # The last one's memory first.
+            self._prepared = None
+            self._prepared = self.backend.prepare(segment, self.scales, sources)
+            self._like = like
+        return self._prepared(sources)
+
+
+def _after(layers: Sequence[Layer], side: int) -> int:
+    for layer in layers:
+        side = height_after(layer, side)
+    return side

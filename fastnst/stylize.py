@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from fastnst.archive import load_arrays
-from fastnst.description import own_weights, read_description
+from fastnst.architecture import SMALLEST, chain
 from fastnst.effects import Effects, luminance, stylize_with
-from fastnst.engine import SMALLEST, Engine, choose_engine
-from fastnst.errors import CheckpointError
+from fastnst.engine import Engine, choose_engine, is_exact, open_engine, read_arrays
 from fastnst.image import (
     Decoded,
     limit_long_side,
@@ -25,8 +23,10 @@ from fastnst.image import (
     srgb_profile,
     write_picture,
 )
-from fastnst.memory import is_out_of_memory, plan_picture
+from fastnst.large import stylize_large
+from fastnst.memory import Plan, is_out_of_memory, plan_picture, plan_strips
 from fastnst.mixing import Part, check_shares, doubts, mixed, mixture_name
+from fastnst.strips import STRIP, StripNetwork
 
 # PyTorch, and whatever imports it, is imported where it computes: it takes longer to start than a
 # picture takes on the other engine.
@@ -84,14 +84,20 @@ class Stylizer:
     >>> stylizer = Stylizer.load(Path("checkpoints/wave.ckpt"))
     >>> stylized = stylizer.picture(Image.open("photo.jpg").convert("RGB"))
 
-    ``engine`` is "torch" or "openvino" (``fastnst.engine.choose_engine``). Called with tensors it
-    is PyTorch that computes, with pictures the engine. ``mix`` are other checkpoints and the share
-    that each has in the weights (``fastnst.mixing``); ``doubts`` is what is to be told of them.
+    ``engine`` is "torch" or "openvino" (``fastnst.engine.choose_engine``), ``precision``
+    ``fastnst.engine.is_exact``'s. Called with tensors it is PyTorch that computes, with pictures
+    the engine. ``mix`` are other checkpoints and the share that each has in the weights
+    (``fastnst.mixing``); ``doubts`` is what is to be told of them.
     Raises CheckpointError or ConfigError.
     """
 
     def __init__(
-        self, path: Path, device: str = "auto", engine: str = "auto", mix: Mix = ()
+        self,
+        path: Path,
+        device: str = "auto",
+        engine: str = "auto",
+        mix: Mix = (),
+        precision: str = "auto",
     ) -> None:
         self.path = Path(path)
         self._device_name = device
@@ -101,19 +107,28 @@ class Stylizer:
         self.doubts = ""
         if choose_engine(engine, device) == "openvino":
             self.info, weights = self._mixed(read_arrays)
-            self._compiled = open_engine(self.path, self.info, weights)
+            self._compiled = open_engine(self.path, self.info, weights, precision)
         else:
             self.info = self._checkpoint.info
             # A network that doesn't fit is found now, not at the first picture.
             self.network  # noqa: B018
-        self.kind: str = self.info["network"]["kind"]
+        described = self.info["network"]
+        self.kind: str = described["kind"]
+        self.layers = chain(self.kind, described["options"])
+        # PyTorch applies in float32 alone.
+        self.precision = precision if self.engine == "openvino" else "float32"
 
     @classmethod
     def load(
-        cls, path: Path, device: str = "auto", engine: str = "auto", mix: Mix = ()
+        cls,
+        path: Path,
+        device: str = "auto",
+        engine: str = "auto",
+        mix: Mix = (),
+        precision: str = "auto",
     ) -> Stylizer:
         """The stylizer of a checkpoint, or of a mixture of several."""
-        return cls(path, device, engine, mix)
+        return cls(path, device, engine, mix, precision)
 
     def _mixed(self, read: Callable[[Path], Part]) -> tuple[dict[str, Any], dict[str, Any]]:
         """The first checkpoint's description and the weights of the mixture."""
@@ -224,7 +239,9 @@ class Stylizer:
     ) -> tuple[Image.Image, list[str]]:
         """The stylized picture, and what is worth telling."""
         mask = None if options.mask is None else resize(options.mask, picture.size)
-        plan = plan_picture(self.kind, *picture.size, options.max_memory, options.tile)
+        exact = is_exact(picture.width * picture.height, self.precision)
+        size = (self.layers, *picture.size)
+        plan = plan_picture(*size, options.max_memory, options.tile, self.engine, exact)
         news = []
         if plan.rows is None or min(picture.size) < SMALLEST:
             try:
@@ -233,42 +250,25 @@ class Stylizer:
                 if not is_out_of_memory(error) or options.tile == "off":
                     raise
             # Out of the handler, which would keep the failed attempt's memory.
-            from fastnst.strips import STRIP
-
             news.append("not enough memory for the whole picture")
-            plan = plan_picture(self.kind, *picture.size, None, STRIP)
-            plan = dataclasses.replace(plan, dtype="float16", spare=False)
-        from fastnst.large import stylize_large
-        from fastnst.strips import StripNetwork
-
+            plan = plan_strips(*size, STRIP, engine=self.engine)
         assert plan.rows is not None
-        news.append(f"in strips of {plan.rows} rows, about {plan.bytes / 1e9:.1f} GB")
-        strips = StripNetwork(self.network.to("cpu"), plan.rows, plan.dtype, plan.spare)
-        try:
-            return stylize_large(strips, picture, options.effects, mask), news
-        finally:
-            self.network.to(self.device)
+        strips = self._strips(plan)
+        stylized = stylize_large(strips, picture, options.effects, mask)
+        if strips.rows < plan.rows:
+            news.append(f"not enough memory for strips of {plan.rows} rows")
+        news.append(f"in strips of {strips.rows} rows, about {plan.bytes / 1e9:.1f} GB")
+        return stylized, news
 
+    def _strips(self, plan: Plan) -> StripNetwork:
+        """The network in strips, on the engine."""
+        assert plan.rows is not None
+        how = (plan.rows, plan.dtype, plan.spare)
+        if self._compiled is not None:
+            self._compiled.release()
+            return StripNetwork(self.layers, self._compiled.weights, self._compiled, *how)
+        from fastnst.torch_segments import TorchSegments
 
-def read_arrays(path: Path) -> Part:
-    """A checkpoint's description and weights without PyTorch. Raises CheckpointError."""
-    contents = load_arrays(path)
-    info = read_description(path, contents)
-    weights = own_weights(contents)
-    for name, value in weights.items():
-        if not isinstance(value, np.ndarray) or not bool(np.isfinite(value).all()):
-            raise CheckpointError(f"{path}: {name} holds numbers that are not finite")
-    return Part(path, info, weights)
-
-
-def open_engine(path: Path, info: dict[str, Any], weights: dict[str, Any]) -> Engine:
-    """The network that ``info`` describes, on OpenVINO. Raises CheckpointError."""
-    described = info["network"]
-    try:
-        return Engine(described["kind"], described["options"], weights)
-    # OpenVINO tells of shapes that don't fit by RuntimeError.
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path}: its weights don't fit the network it names "
-            f"({described['kind']} {described['options']})"
-        ) from error
+        weights = {name: value.cpu() for name, value in self.network.state_dict().items()}
+        arrays = {name: value.numpy() for name, value in weights.items()}
+        return StripNetwork(self.layers, arrays, TorchSegments(weights), *how)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -23,6 +24,14 @@ def _offline(tmp_path_factory: pytest.TempPathFactory):
     os.environ["FASTNST_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     yield
     del os.environ["FASTNST_OFFLINE"], os.environ["FASTNST_CACHE"]
+
+
+@pytest.fixture(scope="session")
+def forkserver():
+    """Processes that begin with fastnst and PyTorch imported, once for all of them."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["fastnst.training.run", "fastnst.cli"])
+    return context
 
 
 @pytest.fixture(scope="session")

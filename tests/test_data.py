@@ -13,7 +13,8 @@ from PIL import Image
 from fastnst.crops import center_crops
 from fastnst.errors import DataError
 from fastnst.photos import find_photos, fingerprint, hold_out, pick_evenly
-from fastnst.training.data import EndlessBatches, PhotoDataset, photo_loader
+from fastnst.training.data import EndlessBatches, PhotoDataset
+from fastnst.training.intake import photo_batches
 
 
 def test_folder_list_glob_and_single_file_find_the_same(photos, tmp_path):
@@ -96,9 +97,9 @@ def test_each_pass_takes_every_photograph_once_in_another_order(tmp_path):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_loader_started_later_goes_on_with_the_same_batches(photos, workers):
     dataset = PhotoDataset(find_photos(str(photos)), 32, seed=3)
-    whole = iter(photo_loader(dataset, 3, 0, 0))
+    whole = photo_batches(dataset, 3, 0, 0)
     batches = [next(whole).images for _ in range(9)]
-    later = iter(photo_loader(dataset, 3, 5, workers))
+    later = photo_batches(dataset, 3, 5, workers)
     for expected in batches[5:]:
         assert torch.equal(next(later).images, expected)
 

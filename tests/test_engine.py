@@ -118,14 +118,6 @@ def test_pictures_are_padded_as_the_network_pads_them(size):
     np.testing.assert_array_equal(found, expected[0].permute(1, 2, 0).byte().numpy())
 
 
-def test_what_two_rooms_must_agree_on():
-    assert set(description.KINDS) == set(networks.NETWORKS)
-    assert (
-        TransferNetwork.multiple, TransferNetwork.smallest,
-    ) == (engine.MULTIPLE, engine.SMALLEST)  # fmt: skip
-    assert networks.BoundedOutput.GAIN == engine.GAIN
-
-
 @needs_openvino
 @pytest.mark.parametrize(
     "effects", [Effects(strength=0.4), Effects(keep_colors=True), Effects(stroke_size=2)]

@@ -11,13 +11,17 @@ from conftest import make_picture
 from PIL import Image
 from test_checkpoint import contents
 from test_cli import one_line
+from test_structure import modules_after
 
+from fastnst.architecture import chain
 from fastnst.checkpoint import save_checkpoint
 from fastnst.cli import main
 from fastnst.effects import Effects
+from fastnst.engine import Engine, is_exact
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, ConfigError
+from fastnst.graph import installed
 from fastnst.image import read_image
-from fastnst.memory import available_memory, parse_size, plan_picture
+from fastnst.memory import available_memory, parse_size, plan_picture, values_a_pixel
 from fastnst.networks import TransferNetwork
 from fastnst.stylize import FileOptions, Stylizer
 
@@ -37,10 +41,13 @@ def picture(tmp_path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
 @pytest.mark.parametrize("flags", [["--tile", "16"], ["--tile", "64"], ["--tile", "500"]])
-def test_apply_in_strips_writes_the_same_picture(flags, model, picture, tmp_path, capsys):
+def test_apply_in_strips_writes_the_same_picture(flags, engine, model, picture, tmp_path, capsys):
+    if engine == "openvino" and not installed():
+        pytest.skip("OpenVINO is not installed")
     whole, tiled = tmp_path / "whole.png", tmp_path / "tiled.png"
-    arguments = ["apply", str(model), str(picture), "--output"]
+    arguments = ["apply", str(model), str(picture), "--engine", engine, "--output"]
     assert main([*arguments, str(whole), "--tile", "off"]) == EXIT_DONE
     assert "in strips" not in capsys.readouterr().err
     assert main([*arguments, str(tiled), *flags]) == EXIT_DONE
@@ -85,6 +92,51 @@ def test_want_of_memory_leads_to_strips_and_says_so(model, picture, tmp_path, ca
     assert float((read_image(whole) - read_image(tiled)).abs().max()) <= 1 / 255 + 1e-6
 
 
+@pytest.mark.skipif(not installed(), reason="OpenVINO is not installed")
+def test_want_of_memory_on_the_engine_leads_to_strips_and_then_to_smaller_ones(
+    model, picture, tmp_path, capsys, monkeypatch
+):
+    whole, tiled = tmp_path / "whole.png", tmp_path / "tiled.png"
+    arguments = ["apply", str(model), str(picture), "--engine", "openvino", "--output"]
+    assert main([*arguments, str(whole), "--precision", "float32"]) == EXIT_DONE
+    prepare, failed = Engine.prepare, []
+
+    def full(self, pixels):
+        raise RuntimeError("could not allocate memory")
+
+    def full_once(self, segment, scales, sources):
+        if not failed:
+            failed.append(segment)
+            raise MemoryError
+        return prepare(self, segment, scales, sources)
+
+    monkeypatch.setattr(Engine, "__call__", full)
+    monkeypatch.setattr(Engine, "prepare", full_once)
+    assert main([*arguments, str(tiled)]) == EXIT_DONE
+    told = capsys.readouterr().err
+    assert "not enough memory for the whole picture; not enough memory for strips of 256" in told
+    assert "in strips of 128 rows" in told
+    assert float((read_image(whole) - read_image(tiled)).abs().max()) <= 1 / 255 + 1e-6
+
+
+@pytest.mark.skipif(not installed(), reason="OpenVINO is not installed")
+def test_strips_on_the_engine_never_load_pytorch(model, picture, tmp_path):
+    output = tmp_path / "out.png"
+    arguments = ["apply", str(model), str(picture), "--device", "cpu", "--tile", "64"]
+    modules, _ = modules_after(*arguments, "--output", str(output))
+    assert output.exists()
+    assert "openvino" in modules
+    assert "torch" not in modules
+
+
+def test_pictures_that_may_be_in_strips_elsewhere_are_in_float32_here():
+    assert [is_exact(n) for n in (1, 65_535, 65_536, 15_999_999, 16_000_000, 10**9)] == [
+        True, True, False, False, True, True,
+    ]  # fmt: skip
+    assert is_exact(10**6, "float32")
+    assert not is_exact(10**9, "bfloat16")
+
+
 def test_another_failure_is_no_want_of_memory(model, picture, tmp_path, monkeypatch):
     def broken(self, image):
         raise RuntimeError("shapes differ")
@@ -96,15 +148,30 @@ def test_another_failure_is_no_want_of_memory(model, picture, tmp_path, monkeypa
 
 @pytest.mark.parametrize("kind", ["fast", "johnson"])
 def test_a_plan_takes_the_whole_picture_where_it_fits_and_else_what_does(kind):
-    large, limit = (12000, 8000), 3_500_000_000
-    assert plan_picture(kind, 1000, 1000, 10**12).rows is None
-    roomy = plan_picture(kind, *large, 8 * 10**9)
-    tight = plan_picture(kind, *large, limit)
+    layers, large = chain(kind), (12000, 8000)
+    limit = {"fast": 2_000_000_000, "johnson": 3_500_000_000}[kind]
+    assert plan_picture(layers, 1000, 1000, 10**12).rows is None
+    roomy = plan_picture(layers, *large, 8 * 10**9)
+    tight = plan_picture(layers, *large, limit)
     assert (roomy.dtype, roomy.spare) == ("float32", True)
     assert tight.dtype == "float16"
-    assert tight.bytes <= limit < roomy.bytes < plan_picture(kind, *large, tile="off").bytes
+    assert tight.bytes <= limit < roomy.bytes < plan_picture(layers, *large, tile="off").bytes
     with pytest.raises(ConfigError, match="even in strips, more than --max-memory"):
-        plan_picture(kind, *large, 5 * 10**8)
+        plan_picture(layers, *large, 5 * 10**8)
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("fast", 1_500_000_000), ("johnson", 3_000_000_000)])
+def test_a_hundred_megapixels_fit_where_the_engine_computes(kind, limit):
+    plan = plan_picture(chain(kind), 10_000, 10_000, limit, engine="openvino")
+    assert plan.rows is not None
+    assert plan.rows >= 16
+
+
+def test_values_a_pixel_are_those_of_the_networks():
+    # fast: 48 channels doubled to half the size, 48 at a quarter; johnson: 64 doubled, 128.
+    assert values_a_pixel(chain("fast")) == (12, 3)
+    assert values_a_pixel(chain("johnson")) == (64, 8)
+    assert values_a_pixel(chain("fast", {"width": 48}))[1] == 6
 
 
 def test_sizes_are_read_as_people_write_them():

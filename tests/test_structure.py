@@ -15,19 +15,21 @@ import fastnst
 ROOT = Path(fastnst.__file__).parent
 # A module imports only from floors below its own, or from its own room.
 FLOORS = {
-    "errors": 0, "config": 0, "files": 0, "signals": 0,
-    "networks": 1, "engine": 1, "description": 1, "image": 1, "device": 1,
+    "errors": 0, "config": 0, "files": 0, "signals": 0, "architecture": 0,
+    "norms": 0,
+    "networks": 1, "cuts": 1, "description": 1, "image": 1, "device": 1,
     "memory": 1, "sheet": 1, "shipped": 1,
     "mixing": 2,
     "checkpoint": 2, "archive": 2, "perceptual": 2, "photos": 2, "crops": 2, "effects": 1,
-    "stylize": 4, "strips": 2, "large": 3,
+    "strips": 2, "graph": 2, "large": 3, "engine": 3, "torch_segments": 3,
+    "stylize": 4,
     "filters": 5, "jobs": 5,
     "reference": 5,
     "training": 6,
     "cli": 7, "__main__": 8,
 }  # fmt: skip
 # errors < files and config < perceptual's losses: order within the lowest floor.
-GROUND_ORDER = ["errors", "config", "files", "signals"]
+GROUND_ORDER = ["errors", "config", "files", "signals", "architecture", "norms"]
 
 
 def room(module: str) -> str:

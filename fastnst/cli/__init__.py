@@ -45,7 +45,8 @@ DESCRIPTION = (
 
 EXIT_CODES = (
     "exit codes: 0 done; 1 internal error, or training broke down; 2 usage, or nothing usable;\n"
-    "3 some inputs failed, the rest is written; 130 ended by Ctrl-C; 143 ended by SIGTERM"
+    "3 some inputs failed, the rest is written; 130 ended by Ctrl-C; 143 ended by SIGTERM;\n"
+    "138 by SIGUSR1"
 )
 
 

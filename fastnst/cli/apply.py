@@ -162,7 +162,7 @@ def _stylizer(arguments: argparse.Namespace) -> Stylizer:
 
     mix = [(find_model(model), share) for model, share in arguments.style_mix]
     model = find_model(arguments.model)
-    stylizer = Stylizer.load(model, arguments.device, arguments.engine, mix)
+    stylizer = Stylizer.load(model, arguments.device, arguments.engine, mix, arguments.precision)
     if stylizer.doubts:
         say(stylizer.doubts)
     return stylizer

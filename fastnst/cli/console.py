@@ -44,6 +44,11 @@ def add_device(parser: ArgumentParser) -> None:
         help="what computes: 'openvino' is the fastest on CPUs and starts at once, 'torch' knows "
         "every device (default: auto, which chooses by the device)",
     )  # fmt: skip
+    parser.add_argument(
+        "--precision", choices=("auto", "float32", "bfloat16"), default="auto",
+        help="arithmetic of 'openvino' on pictures in one go; strips and 'torch' are float32 "
+        "(default: auto, bfloat16 up to 16 megapixels where the hardware has it)",
+    )  # fmt: skip
 
 
 def printable(text: str) -> str:

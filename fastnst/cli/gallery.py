@@ -44,7 +44,7 @@ def run(argv: Sequence[str]) -> int:
     tiles = [Tile(photo, arguments.photo.stem)]
     status = StatusLine()
     for name, path in models.items():
-        stylizer = Stylizer.load(path, arguments.device, arguments.engine)
+        stylizer = Stylizer.load(path, arguments.device, arguments.engine, arguments.precision)
         tiles.append(Tile(stylizer.picture(photo), name))
         status.show(f"{len(tiles) - 1} of {len(models)}: {name}")
     status.end()

@@ -22,8 +22,8 @@ def gram_matrix(features: Tensor, normalization: str = "positions") -> Tensor:
 
     features: (B, C, H, W), any float type. ``normalization`` is "none" (the sum itself),
     "positions" (divided by H W) or "elements" (by C H W; Johnson et al. 2016, eq. 3).
-    Returns (B, C, C), float32 whatever the input: features are widened first, since a product of
-    bfloat16 matrices is rounded to 8 bits, and no sum of their squares overflows float32.
+    Returns (B, C, C), float32 whatever the input: products of bfloat16 features are accumulated in
+    float32, and rounded only at the end of each of several parts that are summed in float32.
     """
     batch, channels, height, width = features.shape
     divisor = {
@@ -33,7 +33,9 @@ def gram_matrix(features: Tensor, normalization: str = "positions") -> Tensor:
     }[normalization]
     with torch.autocast(features.device.type, enabled=False):
         # (B, H W, C) is how channels-last features lie in memory: nothing is copied.
-        positions = features.permute(0, 2, 3, 1).reshape(batch, height * width, channels).float()
+        positions = features.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
+        # Its squares leave the range of float16.
+        positions = positions.float() if positions.dtype == torch.float16 else positions
         gram: Tensor = _ScaledProducts.apply(positions, 1 / divisor)
         return gram
 
@@ -49,14 +51,33 @@ class _ScaledProducts(torch.autograd.Function):
     def forward(ctx: Any, positions: Tensor, scale: float) -> Tensor:
         ctx.save_for_backward(positions)
         ctx.scale = scale
-        return torch.bmm(positions.transpose(1, 2), positions).mul_(scale)
+        batch, count, width = positions.shape
+        parts = _parts(positions)
+        split = positions.reshape(batch * parts, count // parts, width)
+        products = torch.bmm(split.transpose(1, 2), split)
+        if parts > 1 or products.dtype != torch.float32:
+            wide = torch.promote_types(products.dtype, torch.float32)
+            products = products.view(batch, parts, width, width).sum(1, dtype=wide)
+        return products.mul_(scale)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         [positions] = ctx.saved_tensors
         both = (gradient + gradient.transpose(1, 2)).mul_(ctx.scale)
-        return torch.bmm(positions, both), None
+        return torch.bmm(positions, both.to(positions.dtype)), None
+
+
+def _parts(positions: Tensor) -> int:
+    """Into how many parts of equal length the positions (B, M, N) are split for their products.
+
+    In float32 it is one. In bfloat16, where each part's result is rounded to 8 bits, up to 16 as
+    long as the products themselves, of N^2 values each, stay small beside the M N features.
+    """
+    if positions.dtype != torch.bfloat16:
+        return 1
+    _, count, width = positions.shape
+    return max(n for n in (1, 2, 4, 8, 16) if count % n == 0 and (n == 1 or n * width <= count))
 
 
 def content_loss(features: Tensor, target: Tensor, relative: bool = True) -> Tensor:
@@ -66,16 +87,38 @@ def content_loss(features: Tensor, target: Tensor, relative: bool = True) -> Ten
     relative form divides by the mean of Fc^2, image by image, so that it is dimensionless and 1
     stands for "as far away as nothing at all". Returns a scalar, the mean over the batch.
     """
-    target = target.float()
-    per_image = (features.float() - target).square().mean(dim=(1, 2, 3))
-    if relative:
-        per_image = per_image / (target.square().mean(dim=(1, 2, 3)) + EPSILON)
+    per_image = _squares(features - target)
+    per_image = per_image / (_squares(target) + EPSILON if relative else target[0].numel())
     return per_image.mean()
 
 
 def content_loss_sum(features: Tensor, target: Tensor) -> Tensor:
     """Sum over positions and channels of (F - Fc)^2; a scalar, the mean over the batch."""
-    return (features.float() - target.float()).square().sum(dim=(1, 2, 3)).mean()
+    return _squares(features - target).mean()
+
+
+def _squares(features: Tensor) -> Tensor:
+    """Sum of the squares of (B, C, H, W), picture by picture, (B,), accumulated in float32."""
+    sums: Tensor = _SquaredNorms.apply(features)
+    return sums
+
+
+class _SquaredNorms(torch.autograd.Function):
+    """|x|^2 of each picture: no float32 copy of bfloat16 features forward, none backward."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        ctx.save_for_backward(features)
+        wide = torch.promote_types(features.dtype, torch.float32)
+        norms: Tensor = torch.linalg.vector_norm(features, dim=(1, 2, 3), dtype=wide)
+        return norms.square()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        [features] = ctx.saved_tensors
+        result: Tensor = features * (2 * gradient).to(features.dtype).view(-1, 1, 1, 1)
+        return result
 
 
 def style_loss(gram: Tensor, target: Tensor, relative: bool = True) -> Tensor:

@@ -13,7 +13,7 @@ WARMUP_STEPS = 30
 # The style weight's first share: the network sees the style from the start, but the picture counts.
 RAMP_START = 0.02
 # Shares of the run that the style's weight rises over, from fresh weights and from a network.
-FRESH_RAMP, RAMP = 0.5, 0.1
+FRESH_RAMP, RAMP = 0.3, 0.1
 
 
 class Budget:

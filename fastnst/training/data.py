@@ -6,19 +6,20 @@ batches takes the very batches that an undisturbed one would have taken, whateve
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
-from fastnst.errors import DataError, ImageReadError, TrainingError
+from fastnst.errors import DataError, ImageReadError
 from fastnst.image import read_picture, to_bytes_tensor
+from fastnst.training.photo_cache import PhotoCache
 
 # A crop's photograph is scaled so that its short side is 1 to this many crop sides.
 MAX_ZOOM = 1.6
@@ -28,10 +29,22 @@ MAX_BAD_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Batch:
-    """images: uint8 (B, 3, S, S), RGB. ``bad`` has a line for each file that was skipped."""
+    """images: uint8 (B, 3, S, S), RGB. ``bad`` has a line for each file that was skipped, ``news``
+    what else the user should know.
+    """
 
     images: Tensor
     bad: tuple[str, ...]
+    news: tuple[str, ...] = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A tensor would come from its process through shared memory, of which containers have
+        # little; where it runs out PyTorch waits for ever. An array comes through the pipe.
+        return _unpickled, (self.images.numpy(), self.bad, self.news)
+
+
+def _unpickled(images: np.ndarray, bad: tuple[str, ...], news: tuple[str, ...]) -> Batch:
+    return Batch(torch.from_numpy(images), bad, news)
 
 
 class PhotoDataset(Dataset[Batch]):
@@ -39,13 +52,16 @@ class PhotoDataset(Dataset[Batch]):
 
     Each pass takes every photograph once, in a fresh order. Item n is a random scale, crop and flip
     of side ``image_size``. An unreadable file is replaced by the next one in the order; where none
-    is readable, DataError.
+    is readable, DataError. ``cache`` has what its photographs look like, None the files themselves.
     """
 
-    def __init__(self, files: Sequence[Path], image_size: int, seed: int) -> None:
+    def __init__(
+        self, files: Sequence[Path], image_size: int, seed: int, cache: PhotoCache | None = None
+    ) -> None:
         self.files = list(files)
         self.image_size = image_size
         self.seed = seed
+        self.cache = cache
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
 
     def __getitem__(self, index: int) -> Batch:
@@ -55,12 +71,18 @@ class PhotoDataset(Dataset[Batch]):
         for attempt in range(len(self.files)):
             file = self.files[order[(position + attempt) % len(self.files)]]
             try:
-                picture = read_picture(file, shrink_to=round(self.image_size * MAX_ZOOM))
+                picture = self._read(file)
             except ImageReadError as error:
                 bad.append(str(error))
                 continue
-            return Batch(self._crop(picture, index).unsqueeze(0), tuple(bad))
+            news = (self.cache.trouble,) if self.cache and self.cache.trouble else ()
+            return Batch(self._crop(picture, index).unsqueeze(0), tuple(bad), news)
         raise DataError(f"none of the {len(self.files)} photographs can be read; first: {bad[0]}")
+
+    def _read(self, file: Path) -> Image.Image:
+        if self.cache is not None:
+            return self.cache.read(file)
+        return read_picture(file, shrink_to=needed_side(self.image_size))
 
     def _permutation(self, epoch: int) -> np.ndarray:
         if self._order[0] != epoch:
@@ -88,6 +110,11 @@ class PhotoDataset(Dataset[Batch]):
         return to_bytes_tensor(ImageOps.mirror(crop) if rng.random() < 0.5 else crop)
 
 
+def needed_side(image_size: int) -> int:
+    """Short side of a photograph in pixels from which no crop of ``image_size`` is enlarged."""
+    return round(image_size * MAX_ZOOM)
+
+
 class EndlessBatches(Sampler[list[int]]):
     """Item numbers in batches, from batch ``first`` on, without an end."""
 
@@ -105,36 +132,7 @@ class EndlessBatches(Sampler[list[int]]):
 
 def collate(items: Sequence[Batch]) -> Batch:
     """Join items of one picture each."""
-    images = torch.cat([item.images for item in items])
-    return Batch(images, tuple(line for item in items for line in item.bad))
-
-
-def photo_loader(
-    dataset: PhotoDataset, batch_size: int, first_batch: int, workers: int
-) -> DataLoader[Batch]:
-    """Batches from number ``first_batch`` on, in order, whatever the number of workers."""
-    return DataLoader(
-        dataset,
-        batch_sampler=EndlessBatches(batch_size, first_batch),
-        num_workers=workers,
-        collate_fn=collate,
-        # A worker forked after OpenMP has started may hang; a spawned one can't.
-        multiprocessing_context="spawn" if workers else None,
-        persistent_workers=workers > 0,
-    )
-
-
-@contextlib.contextmanager
-def naming_dead_workers(last: Path) -> Iterator[None]:
-    """TrainingError where a process that decodes photographs dies."""
-    try:
-        yield
-    # PyTorch has no class of its own for it, and raises it wherever the run happens to be.
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        kept = f"; go on with --resume {last}" if last.exists() else ""
-        raise TrainingError(
-            "a process that decodes photographs died, for want of memory perhaps: take fewer "
-            f"--workers, or 0{kept}"
-        ) from error
+    # By NumPy, since this may run beside the training: PyTorch would start threads for it.
+    images = torch.from_numpy(np.concatenate([item.images.numpy() for item in items]))
+    bad = tuple(line for item in items for line in item.bad)
+    return Batch(images, bad, tuple(line for item in items for line in item.news))

@@ -27,7 +27,7 @@ from fastnst.training.plan import Plan
 _PRIVATE = {
     "style", "data", "output", "overwrite", "backbone", "backbone_weights", "device", "workers",
     "init", "resume", "log_dir", "name", "log_every", "save_every", "precision",
-    "validation_photos",
+    "validation_photos", "photo_cache",
 }  # fmt: skip
 # A resumed run may be longer or shorter than it was planned.
 _MAY_DIFFER = {"steps", "minutes", "no_early_stop"}
@@ -70,6 +70,7 @@ def describe_run(
     precision: str,
     started_from: str | None,
     plan: Plan,
+    photo_side: int | None,
 ) -> dict[str, Any]:
     """The ``fastnst`` entry of a new run's checkpoints; see ``fastnst.checkpoint.SCHEMA``."""
     loss = loss_options(config)
@@ -79,6 +80,8 @@ def describe_run(
         if name not in _PRIVATE and name not in loss
     }
     options |= {"image_size": plan.image_size, "batch_size": plan.batch_size}
+    # Photographs that went through the cache have other pixels; from when there was none, none did.
+    options["photo_side"] = photo_side
     return {
         "format_version": FORMAT_VERSION,
         "network": {"kind": network.kind, "options": plain(network.options)},

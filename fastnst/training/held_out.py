@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from fastnst.perceptual.backbone import Features
 from fastnst.training.module import StyleTraining
 
 # Checks of the held-out loss along a run, unless they would take more than this share of it.
@@ -40,6 +41,8 @@ class HeldOut:
         self.seconds = 0.0
         self._step = -1
         self._latest: tuple[dict[str, float], Tensor] = ({}, images)
+        # The photographs' own, computed once.
+        self._features: list[Features] = []
 
     def evaluate(self, module: StyleTraining) -> tuple[dict[str, float], Tensor]:
         """Mean losses over the photographs, and their stylized images (N, 3, S, S)."""
@@ -56,10 +59,11 @@ class HeldOut:
         was_training = network.training
         network.eval()
         stylized, sums = [], dict.fromkeys(("total", "content", "style", "total_variation"), 0.0)
-        for image in torch.split(self.images.to(module.device), 1):
-            image = image.contiguous(memory_format=torch.channels_last)
+        images = self.images.to(module.device, memory_format=torch.channels_last).split(1)
+        if not self._features:
+            self._features = [module.perceptual_loss.content_features(image) for image in images]
+        for image, features in zip(images, self._features, strict=True):
             stylized.append(network(image))
-            features = module.perceptual_loss.content_features(image)
             parts = module.perceptual_loss(stylized[-1], features)
             for name, part in {"total": parts.total, **parts.named()}.items():
                 sums[name] += float(part) / len(self.images)

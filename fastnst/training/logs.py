@@ -3,19 +3,60 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from fastnst.config import TrainConfig
+from fastnst.errors import TrainingError
+from fastnst.files import reason
 
 
 def run_logger(config: TrainConfig) -> TensorBoardLogger:
     """The logger of a new run folder, ``log_dir/NAME/version_N``."""
     return TensorBoardLogger(save_dir=config.log_dir, name=config.run_name, default_hp_metric=False)
+
+
+@contextlib.contextmanager
+def naming_a_full_disk(logger: TensorBoardLogger) -> Iterator[None]:
+    """TrainingError where the run's logs can't be written.
+
+    TensorBoard writes in a thread, whose OSError is raised again at whatever is logged next.
+    """
+    before = threading.excepthook
+
+    def once_is_enough(report: threading.ExceptHookArgs) -> None:
+        if not (_writes_logs(report.thread) and isinstance(report.exc_value, OSError)):
+            before(report)
+
+    threading.excepthook = once_is_enough
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_TROUBLE:
+            raise
+        for thread in filter(_writes_logs, threading.enumerate()):
+            thread.join(1)  # It may be about to say it too.
+        folder = Path(logger.log_dir)
+        last = folder / "last.ckpt"
+        kept = f"; go on with --resume {last}" if last.exists() else ""
+        raise TrainingError(f"{folder}: can't be written ({reason(error)}){kept}") from error
+    finally:
+        threading.excepthook = before
+
+
+# Windows has no quotas by this name.
+_DISK_TROUBLE = {errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EIO, getattr(errno, "EDQUOT", -1)}
+
+
+def _writes_logs(thread: threading.Thread | None) -> bool:
+    return type(thread).__name__ == "_AsyncWriterThread"
 
 
 def log_configuration(logger: TensorBoardLogger, description: dict[str, Any]) -> None:

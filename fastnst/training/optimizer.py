@@ -36,46 +36,72 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    move = self._adam if parameter.ndim < 2 else self._muon
-                    move(parameter, parameter.grad, self.state[parameter], group["lr"])
+            moved = [parameter for parameter in group["params"] if parameter.grad is not None]
+            self._adam([p for p in moved if p.ndim < 2], group["lr"])
+            shapes = {p.shape: None for p in moved if p.ndim >= 2}
+            for shape in shapes:
+                self._muon([p for p in moved if p.shape == shape], group["lr"])
         return loss
 
-    @staticmethod
-    def _muon(parameter: Tensor, gradient: Tensor, state: dict[str, Any], rate: float) -> None:
-        if not state:
-            state["momentum"] = torch.zeros_like(parameter)
-        momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
-        # Nesterov's: the momentum as it will be.
-        ahead = gradient.lerp(momentum, MOMENTUM).flatten(1)
-        update = orthogonalized(ahead) * UPDATE_RMS * max(ahead.shape) ** 0.5
-        parameter.sub_(rate * update.view(parameter.shape))
+    def _muon(self, parameters: list[Tensor], rate: float) -> None:
+        """Move parameters of one shape, whose products are computed together."""
+        ahead = []
+        for parameter in parameters:
+            gradient, state = parameter.grad, self.state[parameter]
+            assert gradient is not None
+            if not state:
+                state["momentum"] = torch.zeros_like(parameter)
+            momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
+            # Nesterov's: the momentum as it will be.
+            ahead.append(gradient.lerp(momentum, MOMENTUM).flatten(1))
+        updates = orthogonalized(torch.stack(ahead))
+        size = rate * UPDATE_RMS * max(updates.shape[1:]) ** 0.5
+        for parameter, update in zip(parameters, updates, strict=True):
+            parameter.sub_(size * update.view(parameter.shape))
 
-    @staticmethod
-    def _adam(parameter: Tensor, gradient: Tensor, state: dict[str, Any], rate: float) -> None:
-        if not state:
-            state["step"] = 0
-            state["mean"] = torch.zeros_like(parameter)
-            state["square"] = torch.zeros_like(parameter)
-        state["step"] += 1
-        mean = state["mean"].lerp_(gradient, 1 - BETAS[0])
-        square = state["square"].lerp_(gradient.square(), 1 - BETAS[1])
-        corrections = [1 - beta ** state["step"] for beta in BETAS]
-        root = (square / corrections[1]).sqrt_().add_(EPSILON)
-        parameter.sub_(rate * (mean / corrections[0]) / root)
+    def _adam(self, parameters: list[Tensor], rate: float) -> None:
+        """Move vectors, all in each operation: they are many and small."""
+        if not parameters:
+            return
+        states = [self.state[parameter] for parameter in parameters]
+        for parameter, state in zip(parameters, states, strict=True):
+            if not state:
+                state["step"] = 0
+                state["mean"] = torch.zeros_like(parameter)
+                state["square"] = torch.zeros_like(parameter)
+            state["step"] += 1
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        means, squares = ([state[name] for state in states] for name in ("mean", "square"))
+        torch._foreach_lerp_(means, gradients, 1 - BETAS[0])
+        torch._foreach_mul_(squares, BETAS[1])
+        torch._foreach_addcmul_(squares, gradients, gradients, 1 - BETAS[1])
+        roots = torch._foreach_sqrt(squares)
+        torch._foreach_div_(roots, [(1 - BETAS[1] ** state["step"]) ** 0.5 for state in states])
+        torch._foreach_add_(roots, EPSILON)
+        sizes = [-rate / (1 - BETAS[0] ** state["step"]) for state in states]
+        torch._foreach_addcdiv_(parameters, means, roots, sizes)
 
 
-def orthogonalized(matrix: Tensor) -> Tensor:
-    """About U V^T of the matrix U S V^T (M, N), by Newton and Schulz; zeros stay zeros."""
-    wide = matrix if len(matrix) <= matrix.shape[1] else matrix.T
+def orthogonalized(matrices: Tensor) -> Tensor:
+    """About U V^T of each matrix U S V^T, (..., M, N), by Newton and Schulz; zeros stay zeros.
+
+    An iteration makes X to (a + b X X^T + c (X X^T)^2) X. All of these factors are polynomials of
+    the first X X^T: they are multiplied up as small square matrices, and X is met twice only.
+    """
+    wide = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mT
     # Of length zero there is nothing to divide.
-    x = wide / wide.norm().clamp_min(1e-30)
+    x = wide / wide.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-30)
     a, b, c = NEWTON_SCHULZ
+    gram = x @ x.mT
+    one = a * torch.eye(gram.shape[-1], dtype=x.dtype, device=x.device)
+    product = None
     for _ in range(ITERATIONS):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    result: Tensor = x if wide is matrix else x.T
+        factor = one + b * gram + c * gram @ gram
+        product = factor if product is None else factor @ product
+        gram = factor @ gram @ factor
+    assert product is not None
+    x = product @ x
+    result: Tensor = x if wide is matrices else x.mT
     return result
 
 

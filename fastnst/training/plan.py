@@ -20,7 +20,7 @@ from fastnst.training.budget import Budget
 # crops that the others are timed by.
 IMAGE_SIZE, BATCH_SIZE = 128, 1
 # Larger crops show the network larger strokes and its own borders less, smaller ones give more
-# steps: the same held-out loss after equal time (scripts/compare_starts), as long as the steps
+# steps: the same held-out loss after equal time (scripts/compare_runs), as long as the steps
 # suffice.
 SIZES = (256, 192, 128)
 ENOUGH_STEPS = 1_500

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from fastnst.checkpoint import Checkpoint, load_checkpoint
@@ -33,20 +33,23 @@ from fastnst.training.callbacks import (
     PeriodicSave,
     Progress,
 )
-from fastnst.training.data import PhotoDataset, naming_dead_workers, photo_loader
+from fastnst.training.data import Batch, PhotoDataset, needed_side
 from fastnst.training.describe import describe_run, describe_style, refuse_other_settings
 from fastnst.training.guard import Guard
 from fastnst.training.held_out import BestWeights, HeldOut, Panel
+from fastnst.training.intake import naming_dead_workers, photo_batches
 from fastnst.training.logs import (
     log_configuration,
     log_outcome,
+    naming_a_full_disk,
     quiet_lightning,
     run_logger,
 )
 from fastnst.training.module import StyleTraining, saturation
-from fastnst.training.plan import Plan, make_plan, time_step
-from fastnst.training.saving import AtomicCheckpointIO
-from fastnst.training.start import find_init, start_network
+from fastnst.training.photo_cache import choose_cache
+from fastnst.training.plan import IMAGE_SIZE, Plan, make_plan, time_step
+from fastnst.training.start import JUDGES, find_init, start_network, wear_nearest_style
+from fastnst.training.trainer import build_trainer
 from fastnst.training.validation import CheapValidation
 
 # Side of the held-out crops at most: a size at which pictures are looked at. Twice the training
@@ -103,20 +106,29 @@ def train(
     network = start_network(config, earlier or init)
     loss = build_loss(config, styles.images, precision, on_download, notify)
     for_training, held_out = hold_out(photos)
+    tell = notify or (lambda _: None)
+    if init is not None:
+        judges = center_crops(pick_evenly(for_training, JUDGES), IMAGE_SIZE)
+        worn = wear_nearest_style(network, init, loss, judges, precision)
+        if worn is not None:
+            tell(f"of the styles in {init.path.stem}, '{worn}' is the nearest to begin with")
     plan = _plan(config, earlier, network, loss, precision, device)
+    cache = choose_cache(config, for_training, needed_side(plan.image_size))
     description = describe_run(
         config, network, loss.backbone, styles.described, photos,
         len(photos) - len(for_training), precision, init.path.stem if init else None, plan,
+        cache.side if cache else None,
     )  # fmt: skip
     budget = _budget(config, earlier, description)
     module = StyleTraining(network, loss, config, budget, description, plan.batch_size)
-    loader = photo_loader(
-        PhotoDataset(for_training, plan.image_size, config.seed),
+    tell = notify or (lambda _: None)
+    batches = photo_batches(
+        PhotoDataset(for_training, plan.image_size, config.seed, cache),
         plan.batch_size,
         earlier.step if earlier else 0,
         config.workers,
+        tell,
     )
-    tell = notify or (lambda _: None)
     tell(
         f"training '{network.kind}' for the style {config.run_name} on {len(for_training)} "
         f"photographs, {loss.backbone.name} backbone, {precision} on {device}, {plan}"
@@ -135,14 +147,14 @@ def train(
         crops = center_crops(measured, plan.image_size).to(device)
         watchers.append(CheapValidation(crops, loss.to(device), notify))
     return _fit(
-        config, module, loader, best, watchers, len(for_training), device, precision, on_progress
+        config, module, batches, best, watchers, len(for_training), device, precision, on_progress
     )
 
 
 def _fit(
     config: TrainConfig,
     module: StyleTraining,
-    loader: Any,
+    batches: Generator[Batch, None, None],
     best: BestWeights,
     watchers: list[pl.Callback],
     photos: int,
@@ -162,11 +174,11 @@ def _fit(
         PeriodicSave(last, config.save_every),
         interruption,
     ]
-    with quiet_lightning():
-        trainer = _trainer(config, device, precision, logger, callbacks)
+    with quiet_lightning(), naming_a_full_disk(logger):
+        trainer = build_trainer(config, device, precision, logger, callbacks)
         log_configuration(logger, module.description)
-        with naming_dead_workers(last):
-            trainer.fit(module, loader, ckpt_path=config.resume, weights_only=True)
+        with contextlib.closing(batches), naming_dead_workers(last):
+            trainer.fit(module, batches, ckpt_path=config.resume, weights_only=True)
         finished = interruption.request.received is None
         # All of the run, to go on with; and the network alone, to use.
         trainer.save_checkpoint(last)
@@ -174,8 +186,8 @@ def _fit(
         kept = best.install(module) if finished else trainer.global_step
         if finished:
             trainer.save_checkpoint(target, weights_only=True)
+        log_outcome(logger, module.description, finished)
     training, losses = module.description["training"], module.description["losses"]
-    log_outcome(logger, module.description, finished)
     return TrainResult(
         target,
         run_folder,
@@ -232,28 +244,6 @@ def _budget(config: TrainConfig, earlier: Checkpoint | None, description: dict[s
     return budget
 
 
-def _trainer(
-    config: TrainConfig,
-    device: torch.device,
-    precision: str,
-    logger: TensorBoardLogger,
-    callbacks: list[pl.Callback],
-) -> pl.Trainer:
-    return pl.Trainer(
-        **_accelerator(device),
-        precision="bf16-mixed" if precision == "bfloat16" else "32-true",
-        max_steps=config.steps if config.steps is not None else -1,
-        max_epochs=-1,
-        logger=logger,
-        callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
-        gradient_clip_val=config.gradient_clip or None,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-
-
 def check_output(config: TrainConfig) -> None:
     """Raises ConfigError, before anything is computed, where the result could not be written."""
     target = config.output_path
@@ -290,9 +280,3 @@ def choose_precision(name: str, device: torch.device) -> str:
     if name != "auto":
         return name
     return "bfloat16" if has_bfloat16(device) else "float32"
-
-
-def _accelerator(device: torch.device) -> dict[str, Any]:
-    if device.type == "cuda":
-        return {"accelerator": "gpu", "devices": [device.index or 0]}
-    return {"accelerator": device.type, "devices": 1}

@@ -8,10 +8,12 @@ from typing import Any
 from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 
 from fastnst.checkpoint import load_plain, save_checkpoint
+from fastnst.errors import CheckpointError, TrainingError
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Writes beside the target and renames, raises every error, loads nothing but plain data.
+    """Writes beside the target and renames, raises every error as TrainingError, loads nothing but
+    plain data.
 
     Lightning 2.6's own stages in $TMPDIR and keeps silent where it may not write.
     """
@@ -19,7 +21,12 @@ class AtomicCheckpointIO(CheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
-        save_checkpoint(checkpoint, Path(path))
+        path = Path(path)
+        try:
+            save_checkpoint(checkpoint, path)
+        except CheckpointError as error:
+            kept = "; the one before it is kept" if path.exists() else ""
+            raise TrainingError(f"{error}{kept}") from error
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None

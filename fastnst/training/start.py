@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from fastnst.checkpoint import Checkpoint, load_checkpoint
+from fastnst.checkpoint import BANK_KEY, Checkpoint, load_checkpoint
 from fastnst.config import TrainConfig
 from fastnst.errors import CheckpointError
 from fastnst.networks import TransferNetwork, build_network
+from fastnst.perceptual.losses import PerceptualLoss
 from fastnst.shipped import base_model, find_model
+
+# Photographs by which the base's styles are compared.
+JUDGES = 2
 
 
 def find_init(config: TrainConfig) -> Checkpoint | None:
@@ -40,3 +46,46 @@ def _of_kind(checkpoint: Checkpoint, kind: str) -> TransferNetwork:
             f"{checkpoint.path}: its network is '{network.kind}'; add --network {network.kind}"
         )
     return network
+
+
+@torch.no_grad()
+def wear_nearest_style(
+    network: TransferNetwork,
+    start: Checkpoint,
+    loss: PerceptualLoss,
+    content: Tensor,
+    precision: str,
+) -> str | None:
+    """Give the network the norms of that style of a base which has the lowest loss; its name.
+
+    content: a few photographs (N, 3, H, W), 0..1. A base's trunk knows many styles, each by its own
+    scales and shifts in the norms (scripts/train_base): a new style is learned soonest from the
+    one most like it. None, and the network as it was, where ``start`` has no such styles or their
+    mean, which it wears already, is better. Raises CheckpointError where they are damaged.
+    """
+    bank = start.contents.get(BANK_KEY)
+    if bank is None:
+        return None
+    state = network.state_dict()
+    try:
+        names, norms = list(bank["styles"]), dict(bank["norms"])
+        fitting = all(norms[n].shape == (len(names), *state[n].shape) for n in norms)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{start.path}: its styles are damaged") from error
+    if not fitting:
+        raise CheckpointError(f"{start.path}: its styles don't fit its network")
+    worn = {name: state[name].clone() for name in norms}
+    candidates: dict[str | None, dict[str, Tensor]] = {None: worn}
+    for place, name in enumerate(names):
+        candidates[str(name)] = {part: values[place].float() for part, values in norms.items()}
+    content = content.contiguous(memory_format=torch.channels_last)
+    features = loss.content_features(content)
+    best, lowest = None, math.inf
+    for name, values in candidates.items():
+        network.load_state_dict(values, strict=False)
+        with torch.autocast(content.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            total = float(loss(network(content), features).total)
+        if total < lowest:
+            best, lowest = name, total
+    network.load_state_dict(candidates[best], strict=False)
+    return best

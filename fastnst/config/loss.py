@@ -1,0 +1,96 @@
+"""Options of the loss and of the style that it is for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fastnst.config.fields import check_choices, option, require
+from fastnst.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What ``PerceptualLoss`` is made of."""
+
+    loss: Literal[
+        "relative", "johnson", "gatys", "tensorflow", "keras", "eager", "eager-sum", "pytorch"
+    ] = option(
+        "relative",
+        "form of the loss: 'relative' makes every term a ratio, so that weights mean the same for "
+        "any style and backbone; 'johnson' and 'gatys' take the papers' literal terms, the others "
+        "those of the recipes in configs/optimize",
+    )
+    content_layers: tuple[str, ...] = option(
+        ("relu2_2",),
+        "layers whose features the stylized image shares with its content image",
+    )
+    style_layers: tuple[str, ...] = option(
+        ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
+        "layers whose Gram matrices the stylized image shares with the style",
+    )
+    style_layer_weights: tuple[float, ...] = option(
+        (), "weight of each style layer within the style term (default: equal)"
+    )
+    pooling: Literal["max", "average"] = option(
+        "max",
+        "pooling in the backbone: 'max', as it was trained, or 'average', as Gatys et al. prefer",
+    )
+    content_weight: float = option(1.0, "multiplier of the content term")
+    style_weight: float = option(
+        10.0, "multiplier of the style term: higher is a heavier stylization"
+    )
+    tv_weight: float = option(
+        0.3, "multiplier of total variation: higher is smoother, with less noise and detail"
+    )
+
+    def __post_init__(self) -> None:
+        # Flags and YAML are checked by their parser, a checkpoint's description here.
+        check_choices(self)
+        for name in ("content_weight", "style_weight", "tv_weight"):
+            require(name, getattr(self, name), minimum=0.0)
+        if not all(isinstance(name, str) for name in (*self.content_layers, *self.style_layers)):
+            raise ConfigError("content_layers and style_layers are names")
+        if not self.content_layers or not self.style_layers:
+            raise ConfigError("content_layers and style_layers each need at least one layer")
+        for weight in self.style_layer_weights:
+            require("style_layer_weights", weight, minimum=1e-9)
+        if len(self.style_layer_weights) not in (0, len(self.style_layers)):
+            raise ConfigError(
+                f"{len(self.style_layer_weights)} style_layer_weights for "
+                f"{len(self.style_layers)} style_layers"
+            )
+
+
+@dataclass(frozen=True)
+class StyleConfig(LossConfig):
+    """A loss, the style it is for, and the backbone it looks through."""
+
+    style: tuple[Path, ...] = option((), "the style image; several are pooled into one style")
+    style_weights: tuple[float, ...] = option(
+        (), "weight of each style image where there are several (default: equal)"
+    )
+    style_size: int = option(
+        384, "short side of the style image in pixels: larger means larger strokes"
+    )
+    backbone: Literal["auto", "vgg19", "vgg16", "embedded", "vgg19_caffe"] = option(
+        "auto",
+        "loss network: 'auto' takes VGG19 from the cache or the network, else the embedded trunk",
+    )
+    backbone_weights: Path | None = option(
+        None, "file of the backbone's weights: torchvision's .pth, or a safetensors file"
+    )
+    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps, ...")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.style:
+            raise ConfigError("no style image: give one with --style FILE")
+        for weight in self.style_weights:
+            require("style_weights", weight, minimum=1e-9)
+        if len(self.style_weights) not in (0, len(self.style)):
+            raise ConfigError(
+                f"{len(self.style_weights)} style_weights for {len(self.style)} style images"
+            )
+        require("style_size", self.style_size, minimum=1, maximum=4096)
