@@ -13,7 +13,8 @@ from fastnst.cuts import Cut, halo, height_after, strip_cuts
 from fastnst.engine import Engine, compiled
 from fastnst.graph import Graph
 from fastnst.networks import build_network
-from fastnst.strips import KeptRows, Moments, PictureRows, Strip, StripNetwork
+from fastnst.rows import KeptRows, PictureRows
+from fastnst.strips import Moments, Strip, StripNetwork
 from fastnst.torch_segments import TorchSegments
 
 OPTIONS = {"width": 8, "blocks": 2}

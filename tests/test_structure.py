@@ -16,7 +16,7 @@ ROOT = Path(fastnst.__file__).parent
 # A module imports only from floors below its own, or from its own room.
 FLOORS = {
     "errors": 0, "config": 0, "files": 0, "signals": 0, "architecture": 0,
-    "networks": 1, "cuts": 1, "description": 1, "image": 1, "device": 1,
+    "networks": 1, "cuts": 1, "rows": 1, "description": 1, "image": 1, "device": 1,
     "memory": 1, "sheet": 1, "shipped": 1,
     "checkpoint": 2, "archive": 2, "perceptual": 2, "photos": 2, "crops": 2, "effects": 1,
     "strips": 2, "graph": 2, "large": 3, "engine": 3, "torch_segments": 3,
