@@ -26,8 +26,8 @@ class Costs:
 
 
 COSTS = {
-    "openvino": Costs(base=200_000_000, whole=16, rough=8, strip=16),
-    "torch": Costs(base=620_000_000, whole=17, rough=17, strip=19),
+    "openvino": Costs(base=140_000_000, whole=10, rough=5.6, strip=9),
+    "torch": Costs(base=710_000_000, whole=17, rough=17, strip=40),
 }
 # Bytes a pixel of a decoded picture and its array, or a result, its array and its file.
 PICTURE = 8

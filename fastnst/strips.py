@@ -15,13 +15,16 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from fastnst.architecture import EPSILON, MULTIPLE, Layer, Norm, Residual
+from fastnst.architecture import EPSILON, Layer, Norm, Residual
 from fastnst.cuts import Cut, halo, height_after, strip_cuts
 from fastnst.memory import is_out_of_memory
+from fastnst.rows import KeptRows, PictureRows, Rows
 
 # Rows of the finest scale in a strip, where the caller doesn't say, and the fewest in any.
 STRIP = 256
 LEAST = 8
+# The fewest at coarser scales, where there are as many.
+COARSE = 16
 
 Scales = dict[str, tuple[np.ndarray, np.ndarray]]
 
@@ -59,67 +62,6 @@ class Backend(Protocol):
 
         The norms' scales and shifts are in ``scales``. What a call returns lasts until the next.
         """
-
-
-class PictureRows:
-    """A picture, uint8 (H, W, 3), mirrored to the right and below to multiples of ``MULTIPLE``."""
-
-    def __init__(self, pixels: np.ndarray) -> None:
-        self.pixels = pixels
-        self.height, self.width = (-(-side // MULTIPLE) * MULTIPLE for side in pixels.shape[:2])
-
-    def read(self, start: int, end: int) -> np.ndarray:
-        """Rows ``start`` to ``end`` (not included)."""
-        height, width = self.pixels.shape[:2]
-        rows = self.pixels[_mirror(start, end, height)]
-        return np.pad(rows, ((0, 0), (0, self.width - width), (0, 0)), mode="reflect")
-
-    def write(self, start: int, features: np.ndarray, halo: int = 0) -> None:
-        """Replace the rows from ``start`` on."""
-        height, width = self.pixels.shape[:2]
-        self.pixels[start : start + len(features)] = features[: height - start, :width]
-
-
-class KeptRows:
-    """Features kept in memory, (H, W, C); ``write`` replaces rows while later ones are read.
-
-    Reads after a write still see the ``halo`` rows above the written ones as they were before.
-    """
-
-    def __init__(self, height: int, width: int, channels: int, dtype: str) -> None:
-        self.height, self.width = height, width
-        self.values = np.empty((height, width, channels), dtype)
-        self._first, self._old = 0, self.values[:0]
-
-    def read(self, start: int, end: int) -> np.ndarray:
-        """Rows ``start`` to ``end`` (not included), mirrored beyond the border."""
-        rows = _mirror(start, end, self.height)
-        old = (rows >= self._first) & (rows < self._first + len(self._old))
-        if start >= 0 and end <= self.height and not old.any():
-            return self.values[start:end]
-        found: np.ndarray = self.values[rows]
-        found[old] = self._old[rows[old] - self._first]
-        return found
-
-    def write(self, start: int, features: np.ndarray, halo: int = 0) -> None:
-        """Replace the rows from ``start`` on by ``features``."""
-        end = start + len(features)
-        self._first = max(start, end - halo)
-        self._old = self.values[self._first : end].copy()
-        self.values[start:end] = features
-
-    def settle(self) -> None:
-        """Forget what was there before."""
-        self._old = self.values[:0]
-
-
-Rows = PictureRows | KeptRows
-
-
-def _mirror(start: int, end: int, height: int) -> np.ndarray:
-    """The rows ``start`` to ``end`` of ``height``, those beyond it mirrored, the border once."""
-    rows = np.abs(np.arange(start, end))
-    return np.where(rows < height, rows, 2 * (height - 1) - rows)
 
 
 class Moments:
@@ -245,11 +187,7 @@ class StripNetwork:
         run = _Runner(self.backend, self.scales)
         moments, start = Moments(), 0
         while start < height:
-            # At the coarsest scale as many rows as at the finest: features are small there, and
-            # fewer halos are computed twice.
-            coarse = isinstance(sources[0], KeptRows) and height == sources[0].height
-            share = 1 if coarse else height / self._height
-            end = min(height, start + max(LEAST // 2, int(self.rows * share)))
+            end = min(height, start + self._rows_at(height))
             low, high, cuts = strip_cuts(
                 layers, sources[0].height, start, end, isinstance(sources[0], KeptRows)
             )
@@ -273,6 +211,12 @@ class StripNetwork:
         if norm is not None:
             values = (self.weights[f"{norm.name}.{name}"] for name in ("weight", "bias"))
             self.scales[norm.name] = moments.scale(*values)
+
+    def _rows_at(self, height: int) -> int:
+        """Rows of a strip of features of ``height`` rows: few, for the processor's caches, but not
+        so few that most are a halo's.
+        """
+        return max(int(self.rows * height / self._height), min(self.rows, COARSE), LEAST // 2)
 
 
 class _Runner:

@@ -56,10 +56,7 @@ class TorchSegments:
                 x = x + self._run(_inward(sources[1]), segment.beside, cuts, norms)
             mean = variance = features = None
             if segment.measured:
-                variance, mean = (
-                    value.float().numpy()
-                    for value in torch.var_mean(x.double(), dim=(0, 2, 3), correction=0)
-                )
+                mean, variance = (value.numpy() for value in _moments(x))
             if segment.kept is not None:
                 dtype = getattr(torch, segment.kept)
                 features = x[0].permute(1, 2, 0).to(dtype).numpy()
@@ -103,6 +100,13 @@ class TorchSegments:
             case ToLevels():
                 return (x.clamp(0, 1) * 255).round()
         raise TypeError(f"no strips for {layer}")
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each channel, added up in float64."""
+    mean = x.mean(dim=(0, 2, 3), keepdim=True, dtype=torch.float64)
+    apart = (x - mean.float()).square_()
+    return mean.view(-1), apart.mean(dim=(0, 2, 3), dtype=torch.float64)
 
 
 def _inward(features: np.ndarray) -> Tensor:

@@ -17,7 +17,7 @@ ROOT = Path(fastnst.__file__).parent
 FLOORS = {
     "errors": 0, "config": 0, "files": 0, "signals": 0, "architecture": 0,
     "norms": 0,
-    "networks": 1, "cuts": 1, "description": 1, "image": 1, "device": 1,
+    "networks": 1, "cuts": 1, "rows": 1, "description": 1, "image": 1, "device": 1,
     "memory": 1, "sheet": 1, "shipped": 1,
     "mixing": 2,
     "checkpoint": 2, "archive": 2, "perceptual": 2, "photos": 2, "crops": 2, "effects": 1,
