@@ -158,7 +158,16 @@ def fast(width: int = 24, blocks: int = 5) -> tuple[Layer, ...]:
     )
 
 
-NETWORKS: Mapping[str, Callable[..., tuple[Layer, ...]]] = {"fast": fast, "johnson": johnson}
+def examples(width: int = 32, blocks: int = 5) -> tuple[Layer, ...]:
+    """The network of pytorch/examples, whose checkpoints ``fastnst.foreign`` reads."""
+    return johnson(width, blocks)[:-1]
+
+
+NETWORKS: Mapping[str, Callable[..., tuple[Layer, ...]]] = {
+    "fast": fast,
+    "johnson": johnson,
+    "examples": examples,
+}
 
 
 def chain(kind: str, options: Mapping[str, Any] | None = None) -> tuple[Layer, ...]:

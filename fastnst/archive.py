@@ -24,6 +24,8 @@ from fastnst.errors import CheckpointError
 
 # More than any checkpoint of a transfer network with its optimizer.
 MAX_BYTES = 2_000_000_000
+# The first bytes of its older files: a pickle of the number 0x1950a86a20f9469cfc6c.
+LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 # PyTorch's storages that NumPy has the numbers of.
 STORAGES: Mapping[str, np.dtype[Any]] = {
     "FloatStorage": np.dtype("<f4"),
@@ -50,12 +52,34 @@ def load_arrays(path: Path) -> Any:
 
     Raises CheckpointError with the path and the reason.
     """
+    if _is_legacy(path):
+        return _load_legacy(path)
     with reading(path), zipfile.ZipFile(path) as archive:
         [name] = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         folder = name.removesuffix("data.pkl")
         if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
             raise CheckpointError(f"{path}: too large for a checkpoint")
         return _Unpickler(archive, folder, archive.read(name)).load()
+
+
+def _is_legacy(path: Path) -> bool:
+    """Whether a file begins as PyTorch's did before 1.6 (2020)."""
+    with reading(path), open(path, "rb") as file:
+        return file.read(len(LEGACY)) == LEGACY
+
+
+def _load_legacy(path: Path) -> Any:
+    """Such a file by PyTorch, which takes its time to start; tensors at its top alone."""
+    with reading(path):
+        import torch
+
+        contents = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(contents, Mapping):
+            return contents
+        return {
+            name: value.numpy() if isinstance(value, torch.Tensor) else value
+            for name, value in contents.items()
+        }
 
 
 class _Unpickler(pickle.Unpickler):

@@ -22,6 +22,7 @@ from fastnst.config import LossConfig
 from fastnst.description import MAX_OPTION, own_weights, read_description, reading, style_name
 from fastnst.errors import CheckpointError, ConfigError
 from fastnst.files import atomic_write, reason
+from fastnst.foreign import adopted
 from fastnst.networks import TransferNetwork, build_network
 
 # The style's Gram matrices, so that a checkpoint alone can be validated; optional.
@@ -93,7 +94,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     not made by fastnst, made by a newer fastnst, or holding what must not be there.
     """
     path = Path(path)
-    contents = load_plain(path)
+    contents = adopted(path, load_plain(path))
     info = read_description(path, contents)
     weights = own_weights(contents)
     for name, value in weights.items():

@@ -18,6 +18,7 @@ from fastnst.archive import load_arrays
 from fastnst.cuts import Cut
 from fastnst.description import own_weights, read_description
 from fastnst.errors import CheckpointError, ConfigError
+from fastnst.foreign import adopted
 from fastnst.graph import Graph, installed, openvino
 from fastnst.mixing import Part
 from fastnst.strips import Scales, Segment, Strip
@@ -161,7 +162,7 @@ def pad_to_multiple(pixels: np.ndarray) -> np.ndarray:
 
 def read_arrays(path: Path) -> Part:
     """A checkpoint's description and weights without PyTorch. Raises CheckpointError."""
-    contents = load_arrays(path)
+    contents = adopted(path, load_arrays(path))
     info = read_description(path, contents)
     weights = own_weights(contents)
     for name, value in weights.items():

@@ -8,7 +8,7 @@ import torch
 from conftest import make_picture
 
 from fastnst import graph
-from fastnst.architecture import NETWORKS, Conv, Norm, chain
+from fastnst.architecture import GAIN, NETWORKS, RANGE, Conv, Norm, chain
 from fastnst.cuts import Cut, halo, height_after, strip_cuts
 from fastnst.engine import Engine, compiled
 from fastnst.graph import Graph
@@ -36,8 +36,12 @@ def trained_like(kind: str):
             torch.nn.init.uniform_(module.weight, 0.5, 2)
             torch.nn.init.uniform_(module.bias, -1, 1)
     with torch.no_grad():
-        for parameter in list(network.parameters())[-2:]:
-            parameter.mul_(20)
+        weight, bias = list(network.parameters())[-2:]
+        # In the middle of 0..1, whether the output is bounded or not.
+        bounded = kind != "examples"
+        for parameter in (weight, bias):
+            parameter.mul_(20 if bounded else 20 * GAIN * RANGE)
+        bias.add_(0 if bounded else 0.5)
     return network
 
 

@@ -44,7 +44,9 @@ def run(argv: Sequence[str]) -> int:
     tiles = [Tile(photo, arguments.photo.stem)]
     status = StatusLine()
     for name, path in models.items():
-        stylizer = Stylizer.load(path, arguments.device, arguments.engine, arguments.precision)
+        stylizer = Stylizer.load(
+            path, arguments.device, arguments.engine, precision=arguments.precision
+        )
         tiles.append(Tile(stylizer.picture(photo), name))
         status.show(f"{len(tiles) - 1} of {len(models)}: {name}")
     status.end()
