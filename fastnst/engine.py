@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -69,6 +70,16 @@ def is_exact(pixels: int, precision: str = "auto") -> bool:
     return precision == "float32"
 
 
+@functools.cache
+def core() -> ov.Core:
+    """OpenVINO's Core, one for the process.
+
+    Each replaces the stack that signals are handled on and puts back the one before: several that
+    end in another order than they began leave one that is gone, and the next signal is the last.
+    """
+    return openvino().Core()
+
+
 class Engine:
     """A transfer network compiled for the CPU: pixels in, pixels out.
 
@@ -84,7 +95,7 @@ class Engine:
         weights: Mapping[str, np.ndarray],
         precision: str = "auto",
     ) -> None:
-        self._core = openvino().Core()
+        self._core = core()
         self.layers, self.weights, self.precision = chain(kind, options), weights, precision
         # Weights that don't fit are found now, not at the first picture.
         Graph(weights).whole(self.layers, SMALLEST, SMALLEST)

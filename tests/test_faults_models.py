@@ -299,3 +299,28 @@ def test_checkpoints_of_earlier_versions_are_read_for_ever(sample, engine, path)
 def test_there_is_a_sample_of_every_format():
     assert len(list(SAMPLES.glob("*.ckpt.b64"))) >= 1
     assert os.path.getsize(next(SAMPLES.glob("*.ckpt.b64"))) < 50_000
+
+
+OUT_OF_ORDER = """
+import faulthandler, gc, signal, sys
+from pathlib import Path
+from PIL import Image
+from fastnst.stylize import Stylizer
+faulthandler.enable()  # Signals are handled on a stack of their own from here on.
+one, other = (Stylizer.load(Path(sys.argv[1]), "cpu", "openvino") for _ in range(2))
+for stylizer in (one, other):
+    stylizer.picture(Image.new("RGB", (16, 16)))
+del stylizer, one
+gc.collect()
+del other
+gc.collect()
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+def test_engines_that_end_in_any_order_leave_signals_to_be_handled(path):
+    save_checkpoint(contents(), path)
+    command = [sys.executable, "-c", OUT_OF_ORDER, str(path)]
+    child = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (child.returncode, child.stdout) == (0, "handled\n")
