@@ -33,6 +33,8 @@ EXACT_BELOW = 65_536
 # are in float32, since in bfloat16 they would be rounded otherwise than the whole. So a picture is
 # the same on every machine.
 EXACT_FROM = 16_000_000
+# Pixels of the sizes, all together, that stay ready to compute.
+KEPT_PIXELS = 4_000_000
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -99,27 +101,35 @@ class Engine:
         self.layers, self.weights, self.precision = chain(kind, options), weights, precision
         # Weights that don't fit are found now, not at the first picture.
         Graph(weights).whole(self.layers, SMALLEST, SMALLEST)
-        self._shape: tuple[int, int] | None = None
-        self._compiled: ov.CompiledModel | None = None
+        # By the sides they are for, the last used one last.
+        self._compiled: dict[tuple[int, int], ov.CompiledModel] = {}
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         """Stylize uint8 (H, W, 3), RGB, sRGB; the result has the same shape and type."""
         height, width = pixels.shape[:2]
         padded = pad_to_multiple(pixels)
-        shape = (padded.shape[0], padded.shape[1])
-        if self._compiled is None or self._shape != shape:
-            # For one size it computes faster than for any, and compiling takes a tenth of a second.
-            self.release()
-            exact = is_exact(shape[0] * shape[1], self.precision)
-            model = Graph(self.weights, exact=exact).whole(self.layers, *shape)
-            self._compiled = compiled(self._core, model, exact)
-            self._shape = shape
-        stylized: np.ndarray = self._compiled(padded[None])[0][0, :height, :width]
+        stylized: np.ndarray = self._for(*padded.shape[:2])(padded[None])[0][0, :height, :width]
         return stylized
 
+    def _for(self, height: int, width: int) -> ov.CompiledModel:
+        """The network for one size: it computes faster so than for any."""
+        sides = (height, width)
+        found = self._compiled.pop(sides, None)
+        if found is None:
+            # Compiling takes a tenth of a second, which turns of a camera would cost each time;
+            # large sizes take more memory than time.
+            kept = self._compiled
+            while kept and height * width + sum(h * w for h, w in kept) > KEPT_PIXELS:
+                del kept[next(iter(kept))]
+            exact = is_exact(height * width, self.precision)
+            model = Graph(self.weights, exact=exact).whole(self.layers, *sides)
+            found = compiled(self._core, model, exact)
+        self._compiled[sides] = found
+        return found
+
     def release(self) -> None:
-        """Give back the memory of the last picture's size."""
-        self._compiled = None
+        """Give back the memory of the sizes that were computed."""
+        self._compiled.clear()
 
     def prepare(
         self, segment: Segment, scales: Scales, sources: Sequence[np.ndarray]

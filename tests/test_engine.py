@@ -21,7 +21,7 @@ from fastnst.archive import load_arrays
 from fastnst.checkpoint import load_checkpoint, save_checkpoint
 from fastnst.cli import main
 from fastnst.effects import Effects
-from fastnst.engine import Engine, choose_engine, pad_to_multiple
+from fastnst.engine import Engine, choose_engine, compiled, pad_to_multiple
 from fastnst.errors import EXIT_DONE, CheckpointError, ConfigError
 from fastnst.networks import TransferNetwork, build_network
 from fastnst.shipped import shipped_models
@@ -103,10 +103,32 @@ def test_shipped_styles_agree_with_pytorch_on_a_photograph():
 @needs_openvino
 def test_one_engine_takes_pictures_of_any_sizes_in_turn():
     network = lively("fast")
-    compiled = Engine("fast", {}, arrays(network))
+    pass_ = Engine("fast", {}, arrays(network))
     for width, height in ((40, 30), (60, 20), (40, 30)):
         pixels = np.asarray(make_picture(width, height, 1))
-        assert np.abs(compiled(pixels).astype(float) - by_torch(network, pixels)).max() <= 1
+        assert np.abs(pass_(pixels).astype(float) - by_torch(network, pixels)).max() <= 1
+
+
+@needs_openvino
+def test_sizes_that_take_turns_are_compiled_once_and_large_ones_alone(monkeypatch):
+    compilations = []
+
+    def counted(*arguments):
+        compilations.append(arguments)
+        return compiled(*arguments)
+
+    monkeypatch.setattr(engine, "compiled", counted)
+    network = Engine("fast", {}, arrays(lively("fast")))
+    turns = [np.zeros((32, 48, 3), np.uint8), np.zeros((48, 32, 3), np.uint8)]
+    for pixels in turns * 3:
+        network(pixels)
+    assert len(compilations) == 2
+    # Where there is room for one only, the other is given up.
+    monkeypatch.setattr(engine, "KEPT_PIXELS", 32 * 48)
+    network.release()
+    for pixels in turns * 2:
+        network(pixels)
+    assert len(compilations) == 6
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (2, 3), (5, 16), (17, 30), (64, 33)])
