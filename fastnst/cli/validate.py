@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -43,8 +44,8 @@ def parser() -> OneLineParser:
         help="limit of the optimization (default: 100)",
     )  # fmt: skip
     parser.add_argument(
-        "--whole", action="store_true",
-        help="run every curve to the limit; else those beyond the contact sheet's 4 photographs "
+        "--whole", type=int, nargs="?", const=sys.maxsize, default=1, metavar="N",
+        help="run the curves of N photographs, or of all, to the limit (default: 1); the others "
         "end where they reach the network: the same k in a fraction of the time",
     )  # fmt: skip
     parser.add_argument(

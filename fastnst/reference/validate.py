@@ -31,7 +31,7 @@ from fastnst.photos import find_photos, fingerprint, hold_out, pick_evenly
 from fastnst.reference.curves import Curve, descend, iterations_to, noise_like, quantile
 
 STARTS = ("noise", "content")
-# Photographs in the contact sheet: theirs are whole curves, so that the sheet has a last picture.
+# Photographs in the contact sheet.
 SHOWN = 4
 # Johnson et al. compare with this many iterations.
 PAPERS_ITERATIONS = 500
@@ -168,12 +168,13 @@ def measure_photos(
     size: int,
     seed: int,
     limit: int,
-    whole: bool,
+    whole: int,
     on_iteration: Callable[[int, str, int], bool],
     notify: Callable[[str], None],
 ) -> list[PhotoResult]:
     """``measure_photo`` for each; unreadable ones are told and left out.
 
+    The first ``whole`` have curves to the limit, the others as far as the network's loss.
     ``on_iteration(number, start, step)`` returns whether to end at once; then the photograph under
     way is dropped, and there may be none. Raises DataError where none is readable.
     """
@@ -186,9 +187,9 @@ def measure_photos(
             ended = ended or on_iteration(number, start, step)
             return ended
 
-        show = whole or len(results) < SHOWN
+        to_the_end = len(results) < whole
         try:
-            result = measure_photo(subject, path, size, seed + number, limit, show, watch)
+            result = measure_photo(subject, path, size, seed + number, limit, to_the_end, watch)
         except ImageReadError as error:
             notify(f"{error}; left out")
             continue
