@@ -98,7 +98,8 @@ def test_half_precision_between_the_passes_stays_within_a_level(kind, backend):
     pixels = np.asarray(make_picture(90, 70, seed=3))
     expected = whole(network, pixels)
     found = in_strips(network, backend, 32, "float16")(lambda: pixels)
-    assert np.abs(found - expected).max() <= 1
+    # As both are written: in whole levels.
+    assert np.abs(found - expected.round()).max() <= 1
 
 
 @pytest.mark.parametrize("kind", sorted(NETWORKS))
