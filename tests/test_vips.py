@@ -251,6 +251,16 @@ def test_16_bit_grey_is_scaled(suffix, tmp_path, monkeypatch, small_strips):
     assert_alike(*both(path, monkeypatch), tolerance=0)
 
 
+def test_greys_that_are_scaled_by_their_maximum_stay_with_pillow(tmp_path, monkeypatch):
+    monkeypatch.setattr(vips, "_library", lambda: pytest.fail("libvips was asked for"))
+    monkeypatch.setattr(decode, "MAX_PIXELS", 100)
+    ramp = np.linspace(0, 1, 800, dtype=np.float32).reshape(40, 20)
+    Image.fromarray(ramp).save(tmp_path / "x.tif")
+    assert read_decoded(tmp_path / "x.tif", max_pixels=800).picture.getpixel((19, 39))[0] == 255
+    with pytest.raises(ImageReadError, match="or raise --max-pixels"):
+        read_decoded(tmp_path / "x.tif")
+
+
 @with_vips
 def test_frames_are_told_and_a_changed_file_is_read_anew(tmp_path, monkeypatch):
     path = tmp_path / "x.gif"

@@ -25,7 +25,7 @@ READ_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .tif .tiff .bmp .gif .avif .ppm .pgm .pnm".split()  # noqa: SIM905
 )
 # A picture of this many pixels takes 0.8 GB decoded; larger ones are taken for bombs unless the
-# caller says otherwise, or libvips is there to read them.
+# caller says otherwise, or libvips is there.
 MAX_PIXELS = 200_000_000
 # Pillow's own limits, which are for the whole process, are set aside while fastnst decodes.
 _pillow_limits = threading.Lock()
@@ -87,9 +87,8 @@ def read_decoded(
 
     ``shrink_to`` lets the JPEG decoder halve the picture while its short side stays at least that
     many pixels, which is several times as fast. More than ``max_pixels`` (default: ``MAX_PIXELS``,
-    with libvips ``vips.MAX_PIXELS``) are refused before they are decoded. With
-    ``allow_truncated`` a picture that was cut short is grey where its data are missing. Raises
-    ImageReadError with the path and the reason.
+    with libvips its own) are refused before they are decoded. With ``allow_truncated`` a picture
+    that was cut short is grey where its data are missing. Raises ImageReadError with the reason.
     """
     path = Path(path)
     # A FIFO or a device would block or never end; nothing but files is opened.
@@ -142,11 +141,12 @@ def _decode_by_pillow(
     path: Path, shrink_to: int | None, max_pixels: int | None, truncated: bool
 ) -> Decoded:
     with _pillow_set_to(truncated), Image.open(path, formats=READ_FORMATS) as image:
-        if image.width * image.height > MAX_PIXELS and vips.has_loader(image.format):
+        large = image.width * image.height > MAX_PIXELS
+        if large and vips.reads(image) and vips.has_loader(image.format):
             return _decode_by_vips(path, image, shrink_to, max_pixels, truncated)
         _check_size(path, image, max_pixels, MAX_PIXELS)
         if shrink_to is not None:
-            # The decoder keeps each side at least as long as asked; the short one decides.
+            # The decoder keeps each side at least as long as asked.
             image.draft("RGB", (shrink_to, shrink_to))
         news = _frames(path, image)
         if truncated:
@@ -165,7 +165,7 @@ def _check_size(path: Path, image: Any, max_pixels: int | None, default: int) ->
     limit = default if max_pixels is None else max_pixels
     if image.width * image.height <= limit:
         return
-    could_be_read = max_pixels is None and default == MAX_PIXELS and image.format in vips.LOADERS
+    could_be_read = max_pixels is None and default == MAX_PIXELS and vips.reads(image)
     raise ImageReadError(
         f"{path}: {image.width} x {image.height} pixels are more than fastnst reads "
         f"({limit / 1e6:g} megapixels); make it smaller, "

@@ -71,6 +71,14 @@ class Opened:
             yield strip, (start, 0) if self.orientation > 4 else (0, start)
 
 
+def reads(header: Any) -> bool:
+    """Whether libvips, where it is, is to read a file that Pillow has opened.
+
+    Greys of 32 bits and floats are scaled by their maximum, which strips don't know.
+    """
+    return header.format in LOADERS and header.mode not in ("I", "F")
+
+
 def has_loader(format: str | None) -> bool:
     """Whether libvips is installed and has a loader for the format (Pillow's name)."""
     if format not in LOADERS:
