@@ -181,19 +181,19 @@ def _decode_by_vips(
     max_pixels: int | None,
     truncated: bool,
 ) -> Decoded:
-    """``header`` is the file as Pillow has opened it; without one it is a TIFF."""
+    """Strip by strip, to hold little but the picture; without ``header`` (Pillow's) it's a TIFF."""
+    if header is not None:
+        _check_size(path, header, max_pixels, vips.MAX_PIXELS)
     opened = vips.opened(path, (header and header.format) or "TIFF", truncated, shrink_to)
-    # As it is in the file, before a JPEG is shrunk.
-    _check_size(path, header or opened.image, max_pixels, vips.MAX_PIXELS)
     if header is not None:
         # Pillow tells damaged profiles, and animated PNGs.
         news, profile = _frames(path, header), header.info.get("icc_profile")
     else:
+        _check_size(path, opened.image, max_pixels, vips.MAX_PIXELS)
         news = [f"first of {opened.pages} frames"] if opened.pages > 1 else []
         profile = opened.profile
     if truncated:
         news.append(CUT)
-    # Strip by strip: beside the picture nothing of its size is held.
     picture = Image.new("RGB", opened.size)
     alpha: Image.Image | None = None
     for strip, place in opened.strips():
