@@ -145,11 +145,11 @@ import json, resource, sys, time
 from pathlib import Path
 import PIL.ImageCms
 from fastnst.errors import ImageReadError
-from fastnst.image import read_decoded
+from fastnst.image import MAX_PIXELS, read_decoded
 for path in map(Path, sys.argv[1:]):
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     try:
-        told = f"read {read_decoded(path).news}"
+        told = f"read {read_decoded(path, max_pixels=MAX_PIXELS).news}"
     except ImageReadError as error:
         told = str(error)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -163,6 +163,7 @@ def test_every_cut_of_a_picture_is_an_error_or_a_picture(tmp_path):
 
 def test_too_many_pixels_are_refused_from_the_header(tmp_path, monkeypatch):
     monkeypatch.setattr(decode, "MAX_PIXELS", 100)
+    monkeypatch.setattr(decode.vips, "MAX_PIXELS", 100)
     path = saved(RGB, tmp_path / "x.png")
     with pytest.raises(ImageReadError, match="40 x 30 pixels are more"):
         read_picture(path)

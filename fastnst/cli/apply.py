@@ -42,7 +42,7 @@ def parser() -> OneLineParser:
     )
     parser.add_argument(
         "--max-pixels", type=_pixels, metavar="N",
-        help="refuse larger files, as in 500M (default: 200M)",
+        help="refuse larger files, as in 500M (default: 200M; 2000M with the extra 'large')",
     )  # fmt: skip
     parser.add_argument(
         "--allow-truncated", action="store_true",

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 
 from fastnst.errors import ImageReadError
+from fastnst.image import vips
 
 # Decoders by allow-list: parsers for EPS, PDF, PSD and the like are never reached.
 # Phones' MPO opens as the JPEG that it begins with.
@@ -24,7 +25,7 @@ READ_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .tif .tiff .bmp .gif .avif .ppm .pgm .pnm".split()  # noqa: SIM905
 )
 # A picture of this many pixels takes 0.8 GB decoded; larger ones are taken for bombs unless the
-# caller says otherwise.
+# caller says otherwise, or libvips is there.
 MAX_PIXELS = 200_000_000
 # Pillow's own limits, which are for the whole process, are set aside while fastnst decodes.
 _pillow_limits = threading.Lock()
@@ -33,6 +34,7 @@ MAX_PAGES = 1000
 # Modes that a colour profile may be for, and what is converted of the others, beside their alpha.
 PLAIN_MODES = ("L", "RGB", "CMYK")
 PLAIN_MODE_OF = {"LA": "L", "La": "L", "P": "RGB", "PA": "RGB", "RGBA": "RGB", "RGBa": "RGB"}
+CUT = "cut short or damaged; a part of it is missing"
 # What stands where a file that was cut short holds nothing.
 MISSING: dict[str, int | tuple[int, ...]] = {
     "L": 128,
@@ -84,25 +86,24 @@ def read_decoded(
     """Decode a file: upright (EXIF), in sRGB (ICC), 16-bit grey scaled, not cut, to 8 bits.
 
     ``shrink_to`` lets the JPEG decoder halve the picture while its short side stays at least that
-    many pixels, which is several times as fast. More than ``max_pixels`` (default: ``MAX_PIXELS``)
-    are refused before they are decoded. With ``allow_truncated`` a picture that was cut short is
-    grey where its data are missing. Raises ImageReadError with the path and the reason.
+    many pixels, which is several times as fast. More than ``max_pixels`` (default: ``MAX_PIXELS``,
+    with libvips its own) are refused before they are decoded. With ``allow_truncated`` a picture
+    that was cut short is grey where its data are missing. Raises ImageReadError with the reason.
     """
     path = Path(path)
     # A FIFO or a device would block or never end; nothing but files is opened.
     # (os.path calls a path that is too long absent, pathlib raises.)
     if not os.path.isfile(path):
         raise ImageReadError(f"{path}: {_no_file(path)}")
-    limit = MAX_PIXELS if max_pixels is None else max_pixels
     try:
         try:
-            return _decode(path, shrink_to, limit, False)
+            return _decode(path, shrink_to, max_pixels, False)
         except ImageReadError:
             raise
         except Exception:
             if not allow_truncated:
                 raise
-        return _decode(path, shrink_to, limit, True)
+        return _decode(path, shrink_to, max_pixels, True)
     except ImageReadError:
         raise
     # Pillow lets through far more than OSError: SyntaxError, TypeError, RuntimeError, ...
@@ -124,28 +125,87 @@ def _describe(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _decode(path: Path, shrink_to: int | None, max_pixels: int, truncated: bool) -> Decoded:
+def _decode(path: Path, shrink_to: int | None, max_pixels: int | None, truncated: bool) -> Decoded:
+    try:
+        return _decode_by_pillow(path, shrink_to, max_pixels, truncated)
+    except (ImageReadError, MemoryError):
+        raise
+    except Exception:
+        # TIFF has kinds and compressions that Pillow doesn't know.
+        if not vips.is_tiff(path) or not vips.has_loader("TIFF"):
+            raise
+        return _decode_by_vips(path, None, None, max_pixels, truncated)
+
+
+def _decode_by_pillow(
+    path: Path, shrink_to: int | None, max_pixels: int | None, truncated: bool
+) -> Decoded:
     with _pillow_set_to(truncated), Image.open(path, formats=READ_FORMATS) as image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise ImageReadError(
-                f"{path}: {width} x {height} pixels are more than fastnst reads "
-                f"({max_pixels / 1e6:g} megapixels); make it smaller, or raise --max-pixels"
-            )
+        large = image.width * image.height > MAX_PIXELS
+        if large and vips.reads(image) and vips.has_loader(image.format):
+            return _decode_by_vips(path, image, shrink_to, max_pixels, truncated)
+        _check_size(path, image, max_pixels, MAX_PIXELS)
         if shrink_to is not None:
-            # The decoder keeps each side at least as long as asked; the short one decides.
+            # The decoder keeps each side at least as long as asked.
             image.draft("RGB", (shrink_to, shrink_to))
         news = _frames(path, image)
         if truncated:
             # Decoders fill what is there already: where they stop, this is left.
             if image.mode in MISSING:
                 image.im = Image.new(image.mode, image.size, MISSING[image.mode]).im
-            news.append("cut short or damaged; a part of it is missing")
+            news.append(CUT)
         image.load()
         upright = _upright(image)
         in_srgb, note = _to_srgb(upright)
         picture, alpha = _flatten(in_srgb)
         return Decoded(picture, alpha, _exif(upright), (*news, *note))
+
+
+def _check_size(path: Path, image: Any, max_pixels: int | None, default: int) -> None:
+    limit = default if max_pixels is None else max_pixels
+    if image.width * image.height <= limit:
+        return
+    could_be_read = max_pixels is None and default == MAX_PIXELS and vips.reads(image)
+    raise ImageReadError(
+        f"{path}: {image.width} x {image.height} pixels are more than fastnst reads "
+        f"({limit / 1e6:g} megapixels); make it smaller, "
+        + ("pip install 'fastnst[large]', " if could_be_read else "")
+        + "or raise --max-pixels"
+    )
+
+
+def _decode_by_vips(
+    path: Path,
+    header: Image.Image | None,
+    shrink_to: int | None,
+    max_pixels: int | None,
+    truncated: bool,
+) -> Decoded:
+    """Strip by strip, to hold little but the picture; without ``header`` (Pillow's) it's a TIFF."""
+    if header is not None:
+        _check_size(path, header, max_pixels, vips.MAX_PIXELS)
+    opened = vips.opened(path, (header and header.format) or "TIFF", truncated, shrink_to)
+    if header is not None:
+        # Pillow tells damaged profiles, and animated PNGs.
+        news, profile = _frames(path, header), header.info.get("icc_profile")
+    else:
+        _check_size(path, opened.image, max_pixels, vips.MAX_PIXELS)
+        news = [f"first of {opened.pages} frames"] if opened.pages > 1 else []
+        profile = opened.profile
+    if truncated:
+        news.append(CUT)
+    picture = Image.new("RGB", opened.size)
+    alpha: Image.Image | None = None
+    for strip, place in opened.strips():
+        strip.info["icc_profile"] = profile if opened.by_profile else None
+        in_srgb, notes = _to_srgb(strip)
+        flat, transparency = _flatten(in_srgb)
+        picture.paste(flat, place)
+        if transparency is not None:
+            alpha = alpha or Image.new("L", opened.size, 255)
+            alpha.paste(transparency, place)
+        news += [note for note in notes if note not in news]
+    return Decoded(picture, alpha, b"" if header is None else _exif(header), tuple(news))
 
 
 def _frames(path: Path, image: Image.Image) -> list[str]:
