@@ -15,11 +15,13 @@ from typing import Literal
 from fastnst.errors import ConfigError, FastnstError, ImageWriteError
 from fastnst.files import make_writable, reason
 from fastnst.image import WRITE_FORMATS, Decoded, check_writable_format, read_decoded
-from fastnst.photos import pictures_below
+from fastnst.photos import pictures_below, read_list
 from fastnst.stylize import FileOptions, Stylizer
 
 # Files that are decoded before the network asks for them, and results that wait to be written.
 AHEAD = 2
+# What an input begins with that is a text file of paths.
+LIST = "@"
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,9 @@ def plan_jobs(inputs: Sequence[Path], output: Path | None, style_name: str) -> l
     results of files lie beside them as NAME-STYLE.SUFFIX. Missing inputs are left for the reader to
     report.
 
-    Raises ConfigError where two inputs would become one file, an input would be replaced or a
-    folder has no ``output``; ImageWriteError for a suffix or a folder that can't be written.
+    Raises DataError for a list that can't be read; ConfigError where two inputs would become one
+    file, an input would be replaced or a folder has no ``output``; ImageWriteError for a suffix or
+    a folder that can't be written.
     """
     inputs = [path for given in inputs for path in _expanded(given)]
     single = len(inputs) == 1 and not os.path.isdir(inputs[0])
@@ -62,8 +65,12 @@ def plan_jobs(inputs: Sequence[Path], output: Path | None, style_name: str) -> l
 
 
 def _expanded(given: Path) -> list[Path]:
-    """The files of a pattern that the shell has left as it is, else the path itself."""
+    """The files of a list (``@FILE``) or of a pattern that the shell has left as it is, else the
+    path itself.
+    """
     # os.path: a path too long to exist is no error here, but the reader's or the writer's.
+    if str(given).startswith(LIST) and not os.path.exists(given):
+        return read_list(Path(str(given).removeprefix(LIST)))
     if os.path.exists(given) or not glob.has_magic(str(given)):
         return [given]
     return [Path(match) for match in sorted(glob.glob(str(given), recursive=True))] or [given]

@@ -38,7 +38,7 @@ def find_photos(data: str) -> list[Path]:
         missing = f"{data}: no pictures in this folder or below it; it should hold .jpg, .png, ..."
     elif path.is_file():
         is_picture = path.suffix.lower() in READ_SUFFIXES
-        found = [path] if is_picture else _read_list(path)
+        found = [path] if is_picture else read_list(path)
         missing = f"{data}: lists no pictures; it should hold one path a line"
     elif glob.has_magic(data):
         matches = sorted(Path(match) for match in glob.glob(data, recursive=True))
@@ -51,7 +51,8 @@ def find_photos(data: str) -> list[Path]:
     return found
 
 
-def _read_list(path: Path) -> list[Path]:
+def read_list(path: Path) -> list[Path]:
+    """The paths in a text file, see ``find_photos``. Raises DataError."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:

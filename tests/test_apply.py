@@ -271,6 +271,23 @@ def test_json_tells_the_outcome_of_each_input_and_patterns_are_expanded(
     assert Path(rows[1]["target"]).is_file()
 
 
+def test_a_list_names_pictures_seen_from_its_folder(model, photos, tmp_path, capsys):
+    listed = photos / "some.txt"
+    listed.write_text("# two of them\nphoto01.jpg\n\nmore/photo02.jpg\nabsent.jpg\n")
+    output = tmp_path / "out"
+    assert main(["apply", str(model), f"@{listed}", "--output", str(output)]) == EXIT_PARTIAL
+    assert {path.name for path in output.iterdir()} == {"photo01.jpg", "photo02.jpg"}
+    assert "absent.jpg: no such file" in capsys.readouterr().err
+    # Two of one name are found before anything is written.
+    listed.write_text("photo01.jpg\n../photos/photo01.jpg\n")
+    assert (
+        main(["apply", str(model), f"@{listed}", "--output", str(tmp_path / "new")]) == EXIT_USAGE
+    )
+    assert not (tmp_path / "new").exists()
+    assert main(["apply", str(model), f"@{tmp_path / 'no.txt'}"]) == EXIT_USAGE
+    assert capsys.readouterr().err.count("\n") == 2
+
+
 def test_a_filter_takes_paths_images_arrays_and_batches(model, tmp_path):
     source = tmp_path / "in.png"
     picture = make_picture(30, 20)

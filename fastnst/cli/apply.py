@@ -28,8 +28,8 @@ def parser() -> OneLineParser:
     add_model(parser)
     parser.add_argument(
         "inputs", type=Path, nargs="+", metavar="INPUT",
-        help="pictures, or folders of pictures (taken with all that is below them); '-' is a "
-        "picture on standard input",
+        help="pictures, or folders of pictures (taken with all that is below them); @FILE is a "
+        "text file of paths, '-' a picture on standard input",
     )  # fmt: skip
     parser.add_argument(
         "--output", type=Path, metavar="PATH",
