@@ -490,6 +490,30 @@ def test_the_weights_that_are_kept_are_the_best_on_held_out_photographs(
         assert_same_weights(output, last_checkpoint(tmp_path))
 
 
+def test_too_few_held_out_photographs_choose_nothing(tiny_args, tmp_path, photos, monkeypatch):
+    for path in sorted(photos.rglob("*.jpg"))[7:]:
+        path.unlink()
+
+    def disturb(network) -> None:
+        for parameter in network.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+
+    break_once(monkeypatch, 18, disturb)
+    output = tmp_path / "out.ckpt"
+    assert train(tiny_args, "--steps", "20", "--output", str(output)) == EXIT_DONE
+    assert load_checkpoint(output).info["training"]["kept_step"] == 20
+    assert_same_weights(output, last_checkpoint(tmp_path))
+
+
+def test_weights_from_before_the_last_fifth_are_not_kept(tiny_args, tmp_path):
+    first, second = tmp_path / "first.ckpt", tmp_path / "second.ckpt"
+    train(tiny_args, "--steps", "30", "--output", str(first))
+    # At this rate no step is as good as the start.
+    rate = ["--learning-rate", "0.5", "--steps", "10", "--style-ramp", "0"]
+    assert train(tiny_args, "--init", str(first), *rate, "--output", str(second)) == EXIT_DONE
+    assert load_checkpoint(second).info["training"]["kept_step"] >= 8
+
+
 @pytest.mark.parametrize("option", [[], ["--no-early-stop"]])
 def test_a_run_that_gains_nothing_ends_early_unless_told_otherwise(
     option, tiny_args, tmp_path, capsys, monkeypatch

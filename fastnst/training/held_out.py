@@ -124,17 +124,24 @@ def is_panel_step(step: int) -> bool:
 class BestWeights(pl.Callback):
     """Keeps the weights of the lowest held-out loss, and ends a run that gets no better.
 
+    Of the last fifth, that is, and the last ones where ``choosy`` is False: where too few
+    photographs are held out to choose by.
     The mean losses are logged as ``held_out/...`` about ``CHECKS`` times along the run, at its
     beginning and its end. With ``stop_from``, a share of the run, a plateau after it brings the
     end of the schedule forward; None lets every run have its full length.
     """
 
     def __init__(
-        self, held_out: HeldOut, notify: Callable[[str], None], stop_from: float | None
+        self,
+        held_out: HeldOut,
+        notify: Callable[[str], None],
+        stop_from: float | None,
+        choosy: bool = True,
     ) -> None:
         self.held_out = held_out
         self.notify = notify
         self.stop_from = stop_from
+        self.choosy = choosy
         self._best: dict[str, Any] | None = None
         self._due = 0.0
         self._lowest = math.inf
@@ -202,8 +209,13 @@ class BestWeights(pl.Callback):
         module.description["losses"] = losses
         total = losses["total"]
         settled = module.budget.progress(trainer.global_step) >= SETTLED
-        if self._best is None or (settled and total < self._best["losses"]["total"]):
+        best = self._best
+        # What was there before the last fifth only stands in for it.
+        if best is None or (
+            settled and (not self.choosy or not best["settled"] or total < best["losses"]["total"])
+        ):
             self._best = {
+                "settled": settled,
                 "step": trainer.global_step,
                 "losses": losses,
                 "weights": copy.deepcopy(module.network.state_dict()),

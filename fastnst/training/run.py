@@ -135,11 +135,11 @@ def train(
     )
     watched = HeldOut(center_crops(pick_evenly(held_out, PANEL_PHOTOS), panel_size(plan)))
     stop_from = None
-    # Fewer photographs than these can't tell a plateau from chance.
+    # Fewer photographs than these can't tell a plateau, or the best weights, from chance.
     enough = len(held_out) >= PANEL_PHOTOS
     if budget.seconds is not None and enough and not config.no_early_stop:
         stop_from = style_ramp(config, description["training"]["started_from"])
-    best = BestWeights(watched, tell, stop_from)
+    best = BestWeights(watched, tell, stop_from, choosy=enough)
     guard = Guard(tell, saturation(styles.thumbnail))
     watchers: list[pl.Callback] = [guard, Panel(watched, styles.thumbnail)]
     if config.validation_photos:
