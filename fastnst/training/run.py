@@ -121,7 +121,6 @@ def train(
     )  # fmt: skip
     budget = _budget(config, earlier, description)
     module = StyleTraining(network, loss, config, budget, description, plan.batch_size)
-    tell = notify or (lambda _: None)
     batches = photo_batches(
         PhotoDataset(for_training, plan.image_size, config.seed, cache),
         plan.batch_size,
