@@ -189,6 +189,7 @@ def read_arrays(path: Path) -> Part:
     for name, value in weights.items():
         if not isinstance(value, np.ndarray) or not bool(np.isfinite(value).all()):
             raise CheckpointError(f"{path}: {name} holds numbers that are not finite")
+    weights = {name: value.astype(np.float32) for name, value in weights.items()}
     return Part(path, info, weights)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torchvision
+from numpy_vgg import reference_features
 
 from fastnst.errors import BackboneError, ConfigError
 from fastnst.perceptual.backbone import TRUNKS, Backbone
@@ -38,14 +39,43 @@ def test_every_layer_agrees_with_torchvision(pair):
 
 
 def test_evaluation_stops_at_the_deepest_layer(backbone, monkeypatch):
-    called = []
-    for name, module in backbone.convolutions.items():
-        module.register_forward_hook(lambda *_, name=name: called.append(name))
+    names = {id(module.weight): name for name, module in backbone.convolutions.items()}
+    called, convolve = [], torch.nn.functional.conv2d
+
+    def conv2d(x, weight, *rest, **options):
+        called.append(names[id(weight)])
+        return convolve(x, weight, *rest, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", conv2d)
     features = backbone(torch.rand(1, 3, 32, 32), ["conv2_1", "relu1_2"])
-    for module in backbone.convolutions.values():
-        module._forward_hooks.clear()
     assert set(features) == {"conv2_1", "relu1_2"}
     assert called == ["conv1_1", "conv1_2", "conv2_1"]
+
+
+@pytest.mark.parametrize("size", [(64, 64), (67, 45)])
+def test_replicated_borders_agree_with_numpy_and_change_nothing_far_from_them(backbone, size):
+    picture, layers = torch.rand(2, 3, *size), backbone.trunk.layers()
+    padded = backbone(picture, layers, padding="replicate")
+    expected = reference_features(backbone, picture.double().numpy(), layers, padding="replicate")
+    plain = backbone(picture, layers)
+    for layer in layers:
+        torch.testing.assert_close(
+            padded[layer].double(), torch.from_numpy(expected[layer]), rtol=1e-4, atol=2e-2
+        )
+        assert padded[layer].shape == plain[layer].shape
+    for layer, reach in (("relu1_1", 1), ("relu1_2", 2), ("relu2_2", 3), ("relu3_3", 5)):
+        inner = (..., slice(reach, -reach), slice(reach, -reach))
+        torch.testing.assert_close(padded[layer][inner], plain[layer][inner], rtol=1e-4, atol=1e-2)
+        assert not torch.allclose(padded[layer], plain[layer], rtol=1e-2, atol=1)
+
+
+def test_replicated_a_flat_picture_has_no_border(backbone):
+    """Zeros beyond it would be an edge, by which a network learns to paint a frame."""
+    flat = torch.tensor([0.9, 0.5, 0.2]).view(1, 3, 1, 1).expand(1, 3, 48, 64)
+    for padding, even in (("replicate", True), ("zeros", False)):
+        features = backbone(flat, ["relu1_2", "relu2_2", "relu3_3", "relu4_3"], padding=padding)
+        spread = [float(f.std(dim=(2, 3)).max() / f.mean()) for f in features.values()]
+        assert all((value < 1e-3) == even for value in spread), spread
 
 
 def test_a_convolution_that_is_kept_has_not_lost_its_negatives(backbone):

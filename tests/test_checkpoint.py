@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from fastnst.checkpoint import load_checkpoint, plain, save_checkpoint
+from fastnst.checkpoint import halved, load_checkpoint, plain, save_checkpoint
 from fastnst.description import FORMAT_VERSION, KEY
 from fastnst.errors import CheckpointError
 from fastnst.networks import build_network
@@ -89,6 +89,12 @@ def test_weights_that_do_not_fit_or_are_no_numbers_are_refused(path):
     torch.save(data, path)
     with pytest.raises(CheckpointError, match="not finite"):
         load_checkpoint(path)
+
+
+def test_what_half_precision_cannot_hold_stays_as_it_is():
+    half = halved({"fits": torch.tensor([1.0, -0.1]), "large": torch.tensor([1.0, 1e6])})
+    assert half["fits"].dtype == torch.float16
+    assert torch.equal(half["large"], torch.tensor([1.0, 1e6]))
 
 
 class Canary:

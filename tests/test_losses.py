@@ -101,11 +101,13 @@ def test_total_variation_of_a_constant_is_0_and_of_a_checkerboard_2():
     assert float(total_variation_loss(torch.rand(1, 3, 1, 1))) == 0
 
 
+@pytest.mark.parametrize("padding", ["replicate", "zeros"])
 @pytest.mark.parametrize("form", ["relative", "johnson"])
-def test_perceptual_loss_agrees_with_numpy_in_float64(backbone, image, form):
+def test_perceptual_loss_agrees_with_numpy_in_float64(backbone, image, form, padding):
     config = LossConfig(
-        loss=form, style_layers=("relu1_2", "relu2_2", "relu3_1"), style_weight=3.0, tv_weight=0.5
-    )
+        loss=form, style_layers=("relu1_2", "relu2_2", "relu3_1"), style_weight=3.0, tv_weight=0.5,
+        padding=padding,
+    )  # fmt: skip
     style = torch.rand(1, 3, 33, 41, generator=torch.Generator().manual_seed(5))
     content = image.flip(0)
     loss = PerceptualLoss(backbone, style_targets(backbone, [style], config), config)
@@ -113,7 +115,8 @@ def test_perceptual_loss_agrees_with_numpy_in_float64(backbone, image, form):
 
     layers = list(config.style_layers)
     ours, theirs, styles = (
-        reference_features(backbone, x.double().numpy(), layers) for x in (image, content, style)
+        reference_features(backbone, x.double().numpy(), layers, padding=padding)
+        for x in (image, content, style)
     )
 
     def gram(features: np.ndarray) -> np.ndarray:

@@ -106,7 +106,7 @@ def test_a_recipes_loss_is_its_formula(name, form, formula, backbone):
     layers = list(config.style_layers)
     wanted = [*config.content_layers, *layers]
     ours, theirs, styles = (
-        reference_features(backbone, image.double().numpy(), wanted, config.pooling)
+        reference_features(backbone, image.double().numpy(), wanted, config.pooling, config.padding)
         for image in (x, content, style)
     )
     expected = formula(ours, theirs, styles, x.double().numpy(), layers)

@@ -93,6 +93,18 @@ def test_a_checkpoint_holds_the_network_and_no_backbone_and_no_path(tiny_args, t
     assert str(tmp_path).encode() not in output.read_bytes()
 
 
+def test_a_finished_network_is_stored_in_half_precision_and_the_run_exactly(tiny_args, tmp_path):
+    output = tmp_path / "out.ckpt"
+    # So few photographs are held out that the last weights are those to keep.
+    train(tiny_args, "--steps", "2", "--output", str(output))
+    exact = load_checkpoint(last_checkpoint(tmp_path)).contents["state_dict"]
+    half = load_checkpoint(output).contents["state_dict"]
+    assert exact.keys() == half.keys()
+    for name, value in exact.items():
+        assert (value.dtype, half[name].dtype) == (torch.float32, torch.float16)
+        torch.testing.assert_close(half[name].float(), value, rtol=2**-11, atol=2**-24)
+
+
 @pytest.mark.parametrize(
     ("workers", "number", "code"),
     [("0", signal.SIGINT, EXIT_INTERRUPTED), ("2", signal.SIGTERM, EXIT_TERMINATED)],
@@ -182,7 +194,7 @@ def test_training_starts_from_the_base_unless_told_otherwise(tiny_args, tmp_path
         worn = base.contents[BANK_KEY]["norms"] if init == "base" else {}
         for name, value in weights(output).items():
             choice = [base.weights[name], *worn.get(name, ())]
-            assert any(torch.allclose(value, v.float(), atol=1e-6, rtol=1e-4) for v in choice), name
+            assert any(torch.allclose(value, v.float(), atol=1e-6, rtol=1e-3) for v in choice), name
         assert load_checkpoint(output).info["training"]["started_from"] == start.stem
     fresh = tmp_path / "fresh.ckpt"
     train(tiny_args, "--output", str(fresh), *rate)

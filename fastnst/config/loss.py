@@ -37,6 +37,11 @@ class LossConfig:
         "max",
         "pooling in the backbone: 'max', as it was trained, or 'average', as Gatys et al. prefer",
     )
+    padding: Literal["replicate", "zeros"] = option(
+        "replicate",
+        "what the backbone sees beyond the border: 'replicate', the picture going on, or 'zeros', "
+        "as it was trained, an edge to which networks learn to paint a frame",
+    )
     content_weight: float = option(1.0, "multiplier of the content term")
     style_weight: float = option(
         10.0, "multiplier of the style term: higher is a heavier stylization"

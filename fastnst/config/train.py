@@ -54,7 +54,7 @@ class TrainConfig(StyleConfig):
         "muon", "'muon', which makes the most of every step, or 'adam', as in the papers"
     )
     learning_rate: float = option(
-        1e-2, "learning rate at its highest; 'adam' wants a lower one, such as 4e-3"
+        2e-2, "learning rate at its highest; 'adam' wants a lower one, such as 4e-3"
     )
     no_early_stop: bool = option(
         False, "use up all --minutes, even where photographs held out say that nothing is gained"

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from fastnst.errors import BackboneError, ConfigError, nearest
 
 Features = dict[str, Tensor]
+# Blocks whose input is padded for all their convolutions at once: a copy of the smallest tensor of
+# the block. In deeper ones, of few positions, the additional ones would cost more than copies.
+PADDED_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -117,11 +120,19 @@ class Backbone(nn.Module):
         """Number of a layer's feature maps."""
         return CHANNELS[int(layer[4]) - 1]
 
-    def forward(self, image: Tensor, layers: Iterable[str], pooling: str = "max") -> Features:
+    def forward(
+        self,
+        image: Tensor,
+        layers: Iterable[str],
+        pooling: str = "max",
+        padding: str = "zeros",
+    ) -> Features:
         """Features of a picture at the named layers.
 
         image: (B, 3, H, W), RGB, sRGB, 0..1, at least ``smallest_side`` pixels a side.
         ``pooling`` between the blocks is "max", as trained, or "average" (Gatys et al. 2016).
+        ``padding`` is what convolutions see beyond the border: "zeros", as trained, which is an
+        edge to them, or "replicate": what a picture is at its border goes on beyond it.
         Returns each layer's (B, C, H / 2^(block - 1), W / 2^(block - 1)). Evaluation stops at
         the deepest layer asked for. Raises ConfigError for a name that isn't there.
         """
@@ -130,22 +141,41 @@ class Backbone(nn.Module):
         dtype = self.dtype
         x = self.normalize(image).to(dtype).contiguous(memory_format=torch.channels_last)
         features: Features = {}
-        block = "1"
+        replicate = padding == "replicate"
         pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
-        for conv in self.trunk.convolutions():
-            if wanted <= features.keys():
-                break
-            if conv[4] != block:
-                x, block = pool(x, 2), conv[4]
-            x = self.convolutions[conv](x)
-            if conv in wanted:
-                features[conv] = x
-            relu = "relu" + conv.removeprefix("conv")
-            # In place unless the value before the ReLU is kept: a quarter of the memory traffic.
-            x = F.relu(x, inplace=conv not in wanted)
-            if relu in wanted:
-                features[relu] = x
+        for block, count in enumerate(self.trunk.blocks, 1):
+            if block > 1:
+                x = pool(x, 2)
+            at_once = count if replicate and block <= PADDED_AT_ONCE else 0
+            if at_once:
+                x = _replicated(x, at_once)
+            for i in range(1, count + 1):
+                if wanted <= features.keys():
+                    return features
+                conv, relu = f"conv{block}_{i}", f"relu{block}_{i}"
+                module = self.convolutions[conv]
+                assert isinstance(module, nn.Conv2d)
+                if replicate and not at_once:
+                    x = _replicated(x, 1)
+                x = F.conv2d(x, module.weight, module.bias, padding=0 if replicate else 1)
+                left = at_once - i if at_once else 0
+                if conv in wanted:
+                    features[conv] = _within(x, left)
+                # In place unless the value before it is kept: a quarter of the memory traffic.
+                x = F.relu(x, inplace=conv not in wanted)
+                if relu in wanted:
+                    features[relu] = _within(x, left)
         return features
+
+
+def _replicated(x: Tensor, edge: int) -> Tensor:
+    """(B, C, H, W) with its outermost rows and columns so many times more."""
+    return F.pad(x, (edge,) * 4, mode="replicate")
+
+
+def _within(x: Tensor, edge: int) -> Tensor:
+    """(B, C, H, W) without so many rows and columns at its borders."""
+    return x[:, :, edge:-edge, edge:-edge] if edge else x
 
 
 def smallest_side(layers: Iterable[str]) -> int:

@@ -37,7 +37,8 @@ def style_targets(
     pooled: dict[str, Tensor] = {}
     with torch.no_grad():
         for share, image in zip(shares.tolist(), images, strict=True):
-            for layer, features in backbone(image, config.style_layers, config.pooling).items():
+            found = backbone(image, config.style_layers, config.pooling, config.padding)
+            for layer, features in found.items():
                 gram = gram_matrix(features, FORMS[config.loss].gram)[0] * share
                 pooled[layer] = pooled[layer] + gram if layer in pooled else gram
     return {layer: pooled[layer] for layer in config.style_layers}
@@ -130,7 +131,7 @@ class PerceptualLoss(nn.Module):
         """What ``forward`` needs of a content image (B, 3, H, W), RGB, 0..1; no gradient."""
         with torch.no_grad():
             features: Features = self.backbone(
-                content, self.config.content_layers, self.config.pooling
+                content, self.config.content_layers, self.config.pooling, self.config.padding
             )
             return features
 
@@ -143,7 +144,7 @@ class PerceptualLoss(nn.Module):
         """
         config = self.config
         layers = (*config.content_layers, *config.style_layers)
-        features = self.backbone(stylized, layers, config.pooling)
+        features = self.backbone(stylized, layers, config.pooling, config.padding)
         content = [
             self.form.content(features[layer], content_features[layer])
             for layer in config.content_layers

@@ -139,7 +139,7 @@ def _key(loss: PerceptualLoss, contents: Tensor, limit: int) -> str:
     config = loss.config
     options = (
         config.loss, config.content_layers, config.style_layers, config.style_layer_weights,
-        config.pooling, sorted(loss.weights.items()), loss.backbone.origin,
+        config.pooling, config.padding, sorted(loss.weights.items()), loss.backbone.origin,
         str(loss.backbone.dtype), tuple(contents.shape), limit, "projected L-BFGS 1",
     )  # fmt: skip
     digest = hashlib.sha256(repr(options).encode())

@@ -42,7 +42,8 @@ def picture_statistics(loss: PerceptualLoss, picture: Tensor) -> dict[str, dict[
     """
     config = loss.config
     layers = (*config.content_layers, *config.style_layers)
-    found = loss.backbone(picture.to(loss.backbone.mean.device), layers, config.pooling)
+    picture = picture.to(loss.backbone.mean.device)
+    found = loss.backbone(picture, layers, config.pooling, config.padding)
     grams = {
         f"gram {layer}": gram_matrix(found[layer], loss.form.gram) for layer in config.style_layers
     }

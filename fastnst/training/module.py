@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from fastnst.checkpoint import TARGETS_KEY, pack_symmetric
+from fastnst.checkpoint import TARGETS_KEY, halved, pack_symmetric
 from fastnst.config import TrainConfig
 from fastnst.description import KEY
 from fastnst.networks import TransferNetwork
@@ -102,6 +102,9 @@ class StyleTraining(pl.LightningModule):
         training["steps"] = self.global_step
         training["images"] = self.global_step * self.batch_size
         training["seconds"] = round(self.budget.elapsed(), 1)
+        if "optimizer_states" not in checkpoint:
+            # A finished network, to be used: nothing goes on from its exact weights.
+            checkpoint["state_dict"] = halved(checkpoint["state_dict"])
         checkpoint[KEY] = self.description
         checkpoint[TARGETS_KEY] = {
             layer: pack_symmetric(target) for layer, target in self.perceptual_loss.targets.items()
