@@ -558,9 +558,9 @@ def test_the_plan_fits_the_machine_and_the_minutes():
         return plan.image_size, plan.batch_size
 
     assert plan(0.1, minutes=2) == Plan(128, 1, 1200)
-    assert sizes(plan(0.1, minutes=5)) == (128, 1)
-    assert sizes(plan(0.1, minutes=7)) == (192, 1)
-    assert sizes(plan(0.1, minutes=30)) == (256, 1)
+    assert sizes(plan(0.1, minutes=3)) == (128, 1)
+    assert sizes(plan(0.1, minutes=5)) == (192, 1)
+    assert sizes(plan(0.1, minutes=7)) == (256, 1)
     assert sizes(plan(0.001, minutes=10)) == (256, 4)
     assert sizes(plan(1, minutes=2)) == (96, 1)
     # What the user says stays.
