@@ -144,6 +144,8 @@ class Backbone(nn.Module):
         replicate = padding == "replicate"
         pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
         for block, count in enumerate(self.trunk.blocks, 1):
+            if wanted <= features.keys():
+                break
             if block > 1:
                 x = pool(x, 2)
             at_once = count if replicate and block <= PADDED_AT_ONCE else 0
