@@ -91,6 +91,16 @@ def test_weights_that_do_not_fit_or_are_no_numbers_are_refused(path):
         load_checkpoint(path)
 
 
+def test_checkpoints_from_before_there_was_a_padding_had_zeros(path):
+    data = contents()
+    data[KEY]["loss"].pop("padding", None)
+    torch.save(data, path)
+    assert load_checkpoint(path).loss_config().padding == "zeros"
+    data[KEY]["loss"]["padding"] = "replicate"
+    torch.save(data, path)
+    assert load_checkpoint(path).loss_config().padding == "replicate"
+
+
 def test_what_half_precision_cannot_hold_stays_as_it_is():
     half = halved({"fits": torch.tensor([1.0, -0.1]), "large": torch.tensor([1.0, 1e6])})
     assert half["fits"].dtype == torch.float16
