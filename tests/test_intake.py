@@ -164,6 +164,31 @@ def test_without_room_photographs_look_the_same_and_it_is_told_once(
         assert torch.equal(image, expected[i].images)
 
 
+def test_the_cache_ends_at_its_limit_and_nobody_sees_a_difference(tmp_path, monkeypatch):
+    files = [tmp_path / f"{i}.png" for i in range(60)]
+    for i, file in enumerate(files):
+        make_picture(80, 70, i % 7).save(file)
+    roomy, small = PhotoCache(tmp_path / "roomy", 64), PhotoCache(tmp_path / "small", 64)
+    for file in files:
+        roomy.read(file)
+    sizes = [entry.stat().st_size for entry in entries(roomy)]
+    # Each of the folders may have one entry, which is more than its share.
+    monkeypatch.setattr(photo_cache, "MAX_BYTES", min(sizes) * photo_cache.FOLDERS)
+    assert [pixels(small.read(file)) for file in files] == [
+        pixels(roomy.read(file)) for file in files
+    ]
+    assert small.trouble is None
+    folders = [entry.parent for entry in entries(small)]
+    assert len(folders) == len(set(folders)) < len(sizes)
+    # What has its place keeps it.
+    entry = entries(small)[0]
+    whole = entry.read_bytes()
+    entry.write_bytes(whole[:-1])
+    for file in files:
+        small.read(file)
+    assert entry.read_bytes() == whole
+
+
 def write_slowly(path: Path, data: bytes) -> None:
     with open(path, "wb", buffering=0) as file:
         for start in range(0, len(data), 100):

@@ -34,7 +34,7 @@ from fastnst.training.budget import (
 )
 from fastnst.training.held_out import is_panel_step
 from fastnst.training.module import StyleTraining
-from fastnst.training.plan import Plan, make_plan
+from fastnst.training.plan import Plan, make_plan, time_step
 
 
 def train(arguments: list[str], *more: str) -> int:
@@ -575,6 +575,15 @@ def test_a_number_of_steps_means_the_same_on_every_machine():
 
     config = TrainConfig(style=(Path("a"),), data="b", steps=100_000)
     assert make_plan(config, Budget.of(config), never) == Plan(128, 1)
+
+
+def test_calibration_takes_the_fastest_step_once_warm(monkeypatch):
+    times = iter([0.01, 9.0, 0.4, 0.2, 9.0, 0.3, 9.0, 9.0])
+    monkeypatch.setattr("fastnst.training.plan._timed", lambda *_: next(times))
+    device = torch.device("cpu")
+    measure = time_step(torch.nn.Identity(), torch.nn.Identity(), "float32", device)
+    assert measure(128, 1) == 0.2
+    assert next(times, None) is None
 
 
 def test_a_run_in_minutes_is_planned_and_resumed_as_planned(tiny_args, tmp_path, capsys):
