@@ -40,8 +40,8 @@ SIDES = (208, 416)
 # make an entry takes 3 ms more in the first pass.
 WORTH_BYTES = 100_000
 SAMPLE = 200
-# The rest of the disk is left to others, and a folder of photographs without end takes no more: what
-# comes later is decoded each time. COCO takes 2 GB with the first side, 5 with the second.
+# The rest of the disk is left to others, and however many photographs there are, they take no more:
+# what comes later is decoded each time. COCO takes 2 GB with the first side, 5 with the second.
 MIN_FREE_BYTES = 1_000_000_000
 MAX_BYTES = 2_000_000_000
 # Entries lie in so many folders by the first digits of their names. Names are random, so that each
