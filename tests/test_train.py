@@ -560,7 +560,8 @@ def test_the_plan_fits_the_machine_and_the_minutes():
     assert plan(0.1, minutes=2) == Plan(128, 1, 1200)
     assert sizes(plan(0.1, minutes=3)) == (128, 1)
     assert sizes(plan(0.1, minutes=5)) == (192, 1)
-    assert sizes(plan(0.1, minutes=7)) == (256, 1)
+    assert sizes(plan(0.1, minutes=19)) == (192, 1)
+    assert sizes(plan(0.1, minutes=21)) == (256, 1)
     assert sizes(plan(0.001, minutes=10)) == (256, 4)
     assert sizes(plan(1, minutes=2)) == (96, 1)
     # What the user says stays.
@@ -592,7 +593,9 @@ def test_a_run_in_minutes_is_planned_and_resumed_as_planned(tiny_args, tmp_path,
     minutes = [*planned, "--batch-size", "1", "--minutes", "0.02"]
     assert train(minutes, "--output", str(output)) == EXIT_DONE
     assert "96 x 96 pixels, 1 a step, about " in capsys.readouterr().err
-    longer = [*planned, "--minutes", "0.06", "--output", str(tmp_path / "longer.ckpt")]
+    spent = load_checkpoint(last_checkpoint(tmp_path)).info["training"]["seconds"] / 60
+    more = str(spent + 0.04)
+    longer = [*planned, "--minutes", more, "--output", str(tmp_path / "longer.ckpt")]
     assert train(longer, "--resume", str(last_checkpoint(tmp_path))) == EXIT_USAGE
     assert "batch_size was 1, is 2" in capsys.readouterr().err
     fitting = [argument for argument in longer if argument not in ("--batch-size", "2")]
