@@ -15,6 +15,7 @@ from fastnst.networks import TransferNetwork
 from fastnst.perceptual.losses import LossParts, PerceptualLoss
 from fastnst.training.budget import Budget, learning_rate, style_ramp, style_share
 from fastnst.training.data import Batch
+from fastnst.training.grid import grid
 from fastnst.training.optimizer import build_optimizer
 
 
@@ -44,8 +45,9 @@ class StyleTraining(pl.LightningModule):
         # What the guard lowers after a rollback, and what it looks at.
         self.rate_factor = 1.0
         self.saturation = 0.0
-        # The last step's loss, for those who watch.
+        # The last step's loss and grid, for those who watch.
         self.latest: LossParts | None = None
+        self.grid = torch.zeros(())
         # In a tuple, out of PyTorch's sight: the backbone belongs in no checkpoint.
         self._frozen = (perceptual_loss,)
 
@@ -76,22 +78,25 @@ class StyleTraining(pl.LightningModule):
     ) -> Batch:
         return Batch(batch.images.to(device, non_blocking=True), batch.bad)
 
-    def losses(self, content: Tensor) -> LossParts:
-        """Loss, at the style's present share, of the stylized ``content`` (B, 3, H, W), 0..1."""
+    def losses(self, content: Tensor) -> tuple[LossParts, Tensor]:
+        """Loss, at the style's present share, of the stylized ``content`` (B, 3, H, W), 0..1; and
+        the grid in it.
+        """
         content = content.contiguous(memory_format=torch.channels_last)
         features = self.perceptual_loss.content_features(content)
         ramp = style_ramp(self.config, self.description["training"].get("started_from"))
         share = style_share(ramp, self.budget.progress(self.global_step))
         stylized = self.network(content)
         self.saturation = saturation(stylized.detach())
-        parts: LossParts = self.perceptual_loss(stylized, features, share)
-        return parts
+        return self.perceptual_loss(stylized, features, share), grid(stylized, content)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """The loss to descend; None, which is no step, where it is not a finite number."""
-        parts = self.losses(batch.images.float() / 255)
-        self.latest = parts.detach()
-        return None if self.latest.broken_terms() else parts.total
+        parts, painted = self.losses(batch.images.float() / 255)
+        self.latest, self.grid = parts.detach(), painted.detach()
+        # The loss is the picture's, and measured as such; the grid is the network's own fault.
+        total = parts.total + self.config.grid_weight * painted
+        return None if self.latest.broken_terms() else total
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.budget.progress(self.global_step) >= 1:

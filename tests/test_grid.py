@@ -1,0 +1,103 @@
+"""The grid that networks would paint: what counts as one, and that the shipped ones paint none."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fastnst.checkpoint import load_checkpoint
+from fastnst.config import TrainConfig
+from fastnst.image import to_tensor
+from fastnst.networks import build_network
+from fastnst.perceptual.build import build_loss
+from fastnst.shipped import shipped_models
+from fastnst.training.budget import Budget
+from fastnst.training.data import Batch
+from fastnst.training.grid import grid
+from fastnst.training.module import StyleTraining
+
+# A square wave of one level has a mean square of 1; the eye finds none of half of that.
+UNSEEN = 0.5
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def wave(height: int, width: int, across: float, down: float) -> torch.Tensor:
+    """A cosine of one level, (1, 3, H, W), of so many periods a pixel."""
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    levels = torch.cos(2 * math.pi * (across * columns + down * rows) + 0.3)
+    return (levels / 255).expand(1, 3, height, width)
+
+
+@pytest.mark.parametrize(("across", "down"), [(0.25, 0), (0, 0.25), (0.25, 0.25), (0.25, 0.5)])
+@pytest.mark.parametrize("size", [(64, 48), (67, 50)])
+def test_a_pattern_of_4_pixels_counts_by_the_square_of_its_levels(across, down, size):
+    content = noise(1, 3, *size)
+    found = grid(content + 3 * wave(*size, across, down), content)
+    # The mean square of a cosine of 3 levels.
+    assert float(found) == pytest.approx(4.5, rel=1e-3)
+
+
+@pytest.mark.parametrize(("across", "down"), [(0, 0), (0.125, 0), (0.0625, 0.125), (0.1875, 0)])
+def test_other_patterns_and_colours_are_no_grid(across, down):
+    content = noise(2, 3, 64, 64)
+    change = 20 * wave(64, 64, across, down) * torch.tensor([1.0, -1.0, 0.5]).view(1, 3, 1, 1)
+    assert float(grid(content + change, content)) < 1e-4
+
+
+def test_strokes_that_begin_anywhere_are_hardly_a_grid():
+    content, strokes = noise(1, 3, 256, 256), noise(1, 3, 256, 256, seed=1)
+    variance = float((255 * strokes).var())
+    found = float(grid(content + strokes, content))
+    assert found == pytest.approx(variance * 15 / 16 / 64**2, rel=0.5)
+
+
+def test_the_photographs_own_patterns_are_not_the_networks():
+    content = noise(1, 3, 40, 40) / 2 + 50 * wave(40, 40, 0.25, 0)
+    assert float(grid(content.clone(), content)) == 0
+
+
+@pytest.mark.parametrize("size", [(3, 40), (40, 1), (1, 1)])
+def test_less_than_a_cell_is_no_grid_but_has_a_gradient(size):
+    content = noise(1, 3, *size)
+    stylized = noise(1, 3, *size, seed=1).requires_grad_()
+    found = grid(stylized, content)
+    found.backward()
+    assert float(found.detach()) == 0
+    assert float(stylized.grad.abs().max()) == 0
+
+
+def training(tmp_path: Path, **options: Any) -> StyleTraining:
+    config = TrainConfig(style=(tmp_path,), data="photos", steps=9, backbone="embedded", **options)
+    loss = build_loss(config, [noise(1, 3, 48, 48)], "float32")
+    torch.manual_seed(0)
+    network = build_network("fast").train()
+    return StyleTraining(network, loss, config, Budget(9, None), {"training": {}})
+
+
+def test_a_step_pays_for_the_grid_and_the_loss_that_is_told_does_not(tmp_path):
+    batch = Batch((noise(1, 3, 64, 64, seed=3) * 255).to(torch.uint8), ())
+    free, paying = (training(tmp_path, grid_weight=weight) for weight in (0.0, 2.0))
+    totals = [module.training_step(batch, 0).detach() for module in (free, paying)]
+    assert float(free.grid) == float(paying.grid) > 0
+    assert float(totals[0]) == float(free.latest.total) == float(paying.latest.total)
+    assert float(totals[1] - totals[0]) == pytest.approx(2 * float(paying.grid), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", sorted(shipped_models()))
+def test_shipped_networks_paint_no_grid_where_a_picture_is_smooth(name):
+    coarse = np.random.default_rng(0).random((12, 18, 3))
+    smooth = Image.fromarray((coarse * 255).astype(np.uint8)).resize((384, 256), Image.BICUBIC)
+    content = to_tensor(smooth)
+    network = load_checkpoint(shipped_models()[name]).network().eval()
+    with torch.inference_mode():
+        painted = float(grid(network(content), content))
+    assert painted < UNSEEN
