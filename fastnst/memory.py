@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -73,12 +74,11 @@ def available_memory() -> int:
     except (OSError, KeyError, ValueError):
         if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
             found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2]
-    try:
+    # Where there is no such limit the file is absent, or says "max", which is no number.
+    with contextlib.suppress(OSError, ValueError):
         limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
         used = int(Path("/sys/fs/cgroup/memory.current").read_text())
         found.append(max(0, limit - used))
-    except (OSError, ValueError):
-        pass  # No such limit ("max" is no number).
     return min(found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -111,12 +112,11 @@ def cached_curves(
     told before a computation.
     """
     path = cache_folder() / "curves" / f"{_key(loss, contents, limit)}.json"
-    try:
+    # Absent or damaged: computed anew.
+    with contextlib.suppress(OSError, ValueError, TypeError):
         stored = json.loads(path.read_text())
         if len(stored) == len(contents):
             return [[float(total) for total in totals] for totals in stored]
-    except (OSError, ValueError, TypeError):
-        pass  # Absent or damaged: computed anew.
     if notify is not None:
         notify(
             f"optimizing {len(contents)} held-out photographs to compare with, once for this style "
@@ -126,12 +126,10 @@ def cached_curves(
         list(descend(loss, content, noise_like(content, i), limit).totals)
         for i, content in enumerate(contents.split(1))
     ]
-    try:
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as file:
             file.write(json.dumps(curves).encode())
-    except OSError:
-        pass
     return curves
 
 
