@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import time
@@ -140,3 +141,10 @@ def test_importing_the_package_has_no_side_effects(tmp_path):
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=True
     )
     assert child.stdout.strip() == "[] False"
+
+
+def test_every_demo_picture_has_its_source_in_the_notice():
+    section = (ROOT.parent / "NOTICE").read_text().split("fastnst/demo/", 1)[1].split("\n\n", 1)[0]
+    named = re.findall(r"^  (\S+\.jpg) ", section, re.MULTILINE)
+    pictures = (ROOT / "demo").rglob("*.jpg")
+    assert sorted(named) == sorted(p.relative_to(ROOT / "demo").as_posix() for p in pictures)
