@@ -25,7 +25,7 @@ from fastnst.files import atomic_write, reason
 from fastnst.foreign import adopted
 from fastnst.networks import TransferNetwork, build_network
 
-# The style's Gram matrices, so that a checkpoint alone can be validated; optional.
+# The style's statistics, so that a checkpoint alone can be validated; optional.
 TARGETS_KEY = "fastnst_style_targets"
 # A base's styles: their names, and the scales and shifts of every norm, (styles, C) by name.
 BANK_KEY = "fastnst_style_bank"
@@ -50,15 +50,15 @@ class Checkpoint:
         """Optimizer steps behind the weights."""
         return int(self.info["training"].get("steps", 0))
 
-    def style_targets(self) -> dict[str, Tensor]:
-        """The style's Gram matrix (C, C), float32, by layer. Raises CheckpointError."""
+    def style_targets(self) -> dict[str, dict[str, Tensor]]:
+        """The style's statistics, float32, by layer. Raises CheckpointError."""
         stored = self.contents.get(TARGETS_KEY)
         if not isinstance(stored, dict):
             raise CheckpointError(
                 f"{self.path}: holds no style targets (an older fastnst made it); train it anew"
             )
         try:
-            return {layer: unpack_symmetric(packed) for layer, packed in stored.items()}
+            return {layer: unpack_statistics(packed) for layer, packed in stored.items()}
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise CheckpointError(f"{self.path}: its style targets are damaged") from error
 
@@ -146,6 +146,33 @@ def unpack_symmetric(packed: Mapping[str, Any]) -> Tensor:
     matrix[rows, columns] = triangle
     matrix[columns, rows] = triangle
     return matrix
+
+
+def pack_statistics(statistics: Mapping[str, Tensor]) -> dict[str, Any]:
+    """A layer's statistics by name: matrices (C, C) packed, vectors (C,) as they are."""
+    return {
+        name: pack_symmetric(values) if values.ndim == 2 else values.detach().to("cpu", copy=True)
+        for name, values in statistics.items()
+    }
+
+
+def unpack_statistics(packed: Mapping[str, Any]) -> dict[str, Tensor]:
+    """What ``pack_statistics`` packed, or older checkpoints' one Gram matrix.
+
+    Raises ValueError and the like for anything else.
+    """
+    if "triangle" in packed:
+        return {"gram": unpack_symmetric(packed)}
+    return {
+        str(name): _vector(values) if isinstance(values, Tensor) else unpack_symmetric(values)
+        for name, values in packed.items()
+    }
+
+
+def _vector(values: Tensor) -> Tensor:
+    if values.ndim != 1 or not _is_whole(values) or not bool(torch.isfinite(values).all()):
+        raise ValueError("not a vector of finite numbers")
+    return values.float()
 
 
 def halved(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

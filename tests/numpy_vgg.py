@@ -16,6 +16,30 @@ def reference_features(
 ) -> dict[str, np.ndarray]:
     """Features of pictures (B, 3, H, W), 0..1, with the weights of an embedded trunk.
 
+    Names are as the backbone's: with "/2" of the mean of each 2 x 2 pixels, "rgb" the picture.
+    """
+    found = {}
+    for divisor in (1, 2, 4):
+        suffix = "" if divisor == 1 else f"/{divisor}"
+        names = [name for name in layers if name.removeprefix(name.partition("/")[0]) == suffix]
+        rows, columns = (side // divisor for side in image.shape[2:])
+        cells = image[:, :, : rows * divisor, : columns * divisor]
+        cells = cells.reshape(*image.shape[:2], rows, divisor, columns, divisor)
+        small = cells.mean(axis=(3, 5))
+        wanted = [name.partition("/")[0] for name in names]
+        features = {"rgb": small}
+        if set(wanted) - {"rgb"}:
+            deep = [name for name in wanted if name != "rgb"]
+            features |= _of_size(backbone, small, deep, pooling, padding)
+        found |= {name + suffix: features[name] for name in wanted}
+    return found
+
+
+def _of_size(
+    backbone: Backbone, image: np.ndarray, layers: list[str], pooling: str, padding: str
+) -> dict[str, np.ndarray]:
+    """Features of the picture as it is.
+
     Replicated are the picture and the input of the second block, so far that all convolutions of
     the block see what they need, and in deeper blocks the input of each convolution.
     """

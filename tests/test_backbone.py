@@ -8,7 +8,7 @@ import torchvision
 from numpy_vgg import reference_features
 
 from fastnst.errors import BackboneError, ConfigError
-from fastnst.perceptual.backbone import TRUNKS, Backbone
+from fastnst.perceptual.backbone import TRUNKS, Backbone, smallest_side
 from fastnst.perceptual.weights import EMBEDDED, _convolutions, load_backbone
 
 
@@ -27,8 +27,10 @@ def test_every_layer_agrees_with_torchvision(pair):
     x = torchvision.transforms.functional.normalize(
         picture, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     )
-    features = ours(picture, ours.trunk.layers())
-    names = iter(ours.trunk.layers())
+    pixels, *layers = ours.trunk.layers()
+    assert pixels == "rgb"
+    features = ours(picture, layers)
+    names = iter(layers)
     with torch.no_grad():
         for module in theirs:
             # Not in place, or the features kept from before would change.
@@ -84,9 +86,42 @@ def test_a_convolution_that_is_kept_has_not_lost_its_negatives(backbone):
     torch.testing.assert_close(features["relu1_1"], features["conv1_1"].relu())
 
 
-def test_an_unknown_layer_is_answered_with_the_nearest(backbone):
-    with pytest.raises(ConfigError, match=r"no layer 'relu3_4': did you mean relu3_3"):
-        backbone(torch.rand(1, 3, 32, 32), ["relu3_4"])
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("relu3_9", "relu3_3"), ("rbg", "rgb"), ("relu3_9/2", "relu3_3/2"),
+        ("relu3_1/3", "relu3_1"), ("relu3_1/", "relu3_1"), ("relu3_1/x", "relu3_1"),
+        ("relu3_1/2/2", "relu3_1"),
+    ],
+)  # fmt: skip
+def test_an_unknown_layer_is_answered_with_the_nearest(backbone, name, nearest):
+    with pytest.raises(ConfigError, match=rf"no layer '{name}': did you mean .*{nearest}"):
+        backbone(torch.rand(1, 3, 32, 32), [name])
+    with pytest.raises(ConfigError, match=rf"no layer '{name}': did you mean .*{nearest}"):
+        smallest_side([name])
+
+
+def test_a_layer_at_half_size_is_that_of_the_picture_made_half_as_large(backbone):
+    picture = torch.rand(2, 3, 50, 67)
+    found = backbone(picture, ["rgb", "rgb/2", "relu2_1", "relu2_1/2", "relu3_1/4"])
+    assert torch.equal(found["rgb"], picture)
+    half = torch.nn.functional.avg_pool2d(picture, 2)
+    torch.testing.assert_close(found["rgb/2"], half)
+    torch.testing.assert_close(found["relu2_1/2"], backbone(half, ["relu2_1"])["relu2_1"])
+    assert found["relu2_1"].shape == (2, 128, 25, 33)
+    assert found["relu3_1/4"].shape == (2, 256, 3, 4)
+
+
+def test_the_smallest_side_is_what_the_deepest_layer_needs_at_its_size(backbone):
+    assert [smallest_side([name]) for name in ("rgb", "relu1_2", "relu4_1", "relu4_1/2")] == [
+        1, 1, 8, 16,
+    ]  # fmt: skip
+    layers = ["rgb/2", "relu3_1/4", "relu4_1"]
+    assert smallest_side(layers) == 16
+    found = backbone(torch.rand(1, 3, 16, 40), layers)
+    assert all(values.numel() for values in found.values())
+    with pytest.raises(RuntimeError, match="too small"):
+        backbone(torch.rand(1, 3, 15, 40), layers)
 
 
 def test_the_callers_picture_is_not_changed(backbone):

@@ -10,7 +10,8 @@ from numpy_vgg import reference_features
 from fastnst.config import LossConfig
 from fastnst.errors import ConfigError
 from fastnst.perceptual.losses import PerceptualLoss, style_targets
-from fastnst.perceptual.terms import content_loss, gram_matrix, style_loss, total_variation_loss
+from fastnst.perceptual.summaries import gram_matrix, moments
+from fastnst.perceptual.terms import content_loss, moments_loss, style_loss, total_variation_loss
 
 
 def random_features(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -68,6 +69,63 @@ def test_gram_of_huge_features_does_not_overflow(dtype):
     assert bool(torch.isfinite(gram).all())
 
 
+def test_moments_of_two_positions_by_hand():
+    mean, covariance = moments(torch.tensor([[[[1.0, 3.0]], [[5.0, 1.0]]]]))
+    torch.testing.assert_close(mean, torch.tensor([[2.0, 3.0]]))
+    torch.testing.assert_close(covariance, torch.tensor([[[1.0, -2.0], [-2.0, 4.0]]]))
+
+
+def test_moments_and_their_gradient_are_those_of_the_centred_product_in_float64():
+    features = (random_features(2, 5, 4, 6) + 3).requires_grad_()
+    directions = random_features(2, 5, seed=2), random_features(2, 5, 5, seed=3)
+    mean, covariance = moments(features)
+    ((mean * directions[0]).sum() + (covariance * directions[1]).sum()).backward()
+    reference = features.detach().double().requires_grad_()
+    flat = reference.flatten(2)
+    middle = flat.mean(2)
+    centred = flat - middle[:, :, None]
+    product = centred @ centred.transpose(1, 2) / 24
+    torch.testing.assert_close(mean.double(), middle, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(covariance.double(), product, rtol=1e-4, atol=1e-5)
+    expected = (middle * directions[0]).sum() + (product * directions[1]).sum()
+    expected.backward()
+    torch.testing.assert_close(features.grad.double(), reference.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_moments_of_bfloat16_features_are_summed_in_float32():
+    features = random_features(1, 64, 40, 40).relu().bfloat16()
+    flat = features.double().flatten(2)[0]
+    expected = torch.cov(flat, correction=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        mean, covariance = moments(features)
+    assert mean.dtype == covariance.dtype == torch.float32
+    torch.testing.assert_close(mean[0].double(), flat.mean(1), rtol=1e-3, atol=1e-4)
+    assert float((covariance[0].double() - expected).norm() / expected.norm()) < 2e-3
+
+
+def test_moments_tell_apart_what_a_gram_matrix_takes_for_the_same():
+    """Means of 1 without variance, and none with a variance of 1: the same sum of squares."""
+    flat, varied = torch.ones(1, 1, 2, 2), torch.tensor([[[[1.0, -1.0], [1.0, -1.0]]]])
+    torch.testing.assert_close(gram_matrix(flat), gram_matrix(varied))
+    target = [values[0] for values in moments(varied)]
+    assert float(moments_loss(*moments(varied), *target)) == 0
+    # The variance is missing, 1; the mean is 1 where it should be 0, a thousand times the floor.
+    assert float(moments_loss(*moments(flat), *target)) > 100
+
+
+def test_moments_loss_is_2_for_nothing_and_no_nan_for_a_style_of_one_colour():
+    target = [values[0] for values in moments(random_features(1, 4, 9, 9) + 2)]
+    nothing = moments(torch.zeros(1, 4, 9, 9))
+    assert float(moments_loss(*nothing, *target)) == pytest.approx(2, rel=1e-5)
+    for level in (0.0, 0.5):
+        picture = random_features(1, 3, 8, 8).sigmoid().requires_grad_()
+        flat = [values[0] for values in moments(torch.full((1, 3, 8, 8), level))]
+        loss = moments_loss(*moments(picture), *flat)
+        loss.backward()
+        assert bool(torch.isfinite(loss))
+        assert bool(torch.isfinite(picture.grad).all())
+
+
 def test_relative_content_loss_is_0_for_itself_and_1_for_nothing():
     features = random_features(2, 3, 4, 5)
     assert float(content_loss(features, features)) == 0
@@ -102,11 +160,11 @@ def test_total_variation_of_a_constant_is_0_and_of_a_checkerboard_2():
 
 
 @pytest.mark.parametrize("padding", ["replicate", "zeros"])
-@pytest.mark.parametrize("form", ["relative", "johnson"])
+@pytest.mark.parametrize("form", ["moments", "relative", "johnson"])
 def test_perceptual_loss_agrees_with_numpy_in_float64(backbone, image, form, padding):
     config = LossConfig(
-        loss=form, style_layers=("relu1_2", "relu2_2", "relu3_1"), style_weight=3.0, tv_weight=0.5,
-        padding=padding,
+        loss=form, style_layers=("rgb", "relu1_2", "relu2_2", "relu3_1/2"), style_weight=3.0,
+        tv_weight=0.5, padding=padding, content_layers=("relu2_2",),
     )  # fmt: skip
     style = torch.rand(1, 3, 33, 41, generator=torch.Generator().manual_seed(5))
     content = image.flip(0)
@@ -125,22 +183,31 @@ def test_perceptual_loss_agrees_with_numpy_in_float64(backbone, image, form, pad
         return flat @ flat.transpose(0, 2, 1) / (h * w if form == "relative" else c * h * w)
 
     difference, target = ours["relu2_2"] - theirs["relu2_2"], theirs["relu2_2"]
-    terms = [(gram(ours[layer]), gram(styles[layer])) for layer in layers]
-    if form == "relative":
+
+    def ratio(a: np.ndarray, b: np.ndarray) -> float:
+        return ((a - b) ** 2).reshape(len(a), -1).sum(axis=1).mean() / (b**2).sum()
+
+    def mean_and_covariance(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        flat = features.reshape(*features.shape[:2], -1)
+        return flat.mean(axis=2), np.stack([np.cov(one, bias=True) for one in flat])
+
+    if form == "johnson":
+        content_term = (difference**2).mean()
+        style_term = sum(((gram(ours[n]) - gram(styles[n])) ** 2).mean() for n in layers)
+    else:
         content_term = np.mean(
             (difference**2).mean(axis=(1, 2, 3)) / (target**2).mean(axis=(1, 2, 3))
         )
-        style_term = np.mean(
-            [((g - t) ** 2).sum(axis=(1, 2)).mean() / (t**2).sum() for g, t in terms]
-        )
-    else:
-        content_term = (difference**2).mean()
-        style_term = sum(((g - t) ** 2).mean() for g, t in terms)
+    if form == "relative":
+        style_term = np.mean([ratio(gram(ours[n]), gram(styles[n])) for n in layers])
+    if form == "moments":
+        pairs = [(mean_and_covariance(ours[n]), mean_and_covariance(styles[n])) for n in layers]
+        style_term = np.mean([ratio(a[0], b[0]) + ratio(a[1], b[1]) for a, b in pairs])
     pixels = image.double().numpy()
     tv = np.abs(np.diff(pixels, axis=2)).mean() + np.abs(np.diff(pixels, axis=3)).mean()
-    assert float(parts.content) == pytest.approx(content_term, rel=1e-4)
-    assert float(parts.style) == pytest.approx(style_term, rel=1e-4)
-    assert float(parts.total_variation) == pytest.approx(tv, rel=1e-5)
+    assert float(parts.terms["content"]) == pytest.approx(content_term, rel=1e-4)
+    assert float(parts.terms["style"]) == pytest.approx(style_term, rel=1e-4)
+    assert float(parts.terms["total_variation"]) == pytest.approx(tv, rel=1e-5)
     total = content_term + 3 * style_term + 0.5 * tv
     assert float(parts.total) == pytest.approx(total, rel=1e-4)
     assert float(sum(parts.shares().values())) == pytest.approx(1, rel=1e-5)
@@ -151,18 +218,29 @@ def test_the_style_image_itself_has_no_style_loss(backbone):
     config = LossConfig()
     loss = PerceptualLoss(backbone, style_targets(backbone, [style], config), config)
     parts = loss(style, loss.content_features(style))
-    assert float(parts.style) < 1e-10
-    assert float(parts.content) == 0
+    assert float(parts.terms["style"]) < 1e-10
+    assert float(parts.terms["content"]) == 0
 
 
-def test_several_styles_are_pooled_by_weight(backbone):
+def test_the_moments_of_several_styles_are_those_of_all_their_pixels(backbone):
+    images = [torch.rand(1, 3, 20, 30), 0.3 * torch.rand(1, 3, 20, 30)]
+    config = LossConfig(style_layers=("rgb",))
+    # Three times the pixels of the first: what weights of 3 and 1 stand for.
+    together = torch.cat([images[0]] * 3 + [images[1]], dim=3)
+    pooled = style_targets(backbone, images, config, weights=(3, 1))["rgb"]
+    expected = style_targets(backbone, [together], config)["rgb"]
+    torch.testing.assert_close(pooled["mean"], expected["mean"])
+    torch.testing.assert_close(pooled["covariance"], expected["covariance"])
+
+
+def test_gram_matrices_of_several_styles_are_pooled_by_weight(backbone):
     images = [torch.rand(1, 3, 32, 32 + 8 * i) for i in range(2)]
-    config = LossConfig(style_layers=("relu1_2", "relu2_1"))
+    config = LossConfig(loss="relative", style_layers=("relu1_2", "relu2_1"))
     singles = [style_targets(backbone, [image], config) for image in images]
     pooled = style_targets(backbone, images, config, weights=(3, 1))
     for layer in config.style_layers:
-        expected = 0.75 * singles[0][layer] + 0.25 * singles[1][layer]
-        torch.testing.assert_close(pooled[layer], expected)
+        expected = 0.75 * singles[0][layer]["gram"] + 0.25 * singles[1][layer]["gram"]
+        torch.testing.assert_close(pooled[layer]["gram"], expected)
     with pytest.raises(ConfigError, match="1 style weights for 2"):
         style_targets(backbone, images, config, weights=(1,))
 

@@ -24,8 +24,8 @@ from fastnst.cli import main
 from fastnst.config import LossConfig
 from fastnst.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_USAGE, OptimizationError
 from fastnst.image import read_image, to_tensor
+from fastnst.perceptual.forms import FORMS
 from fastnst.perceptual.losses import LossParts, PerceptualLoss, style_targets
-from fastnst.perceptual.terms import FORMS
 from fastnst.reference.iterates import AdamSettings, adam_iterates, lbfgs_iterates
 from fastnst.reference.statistics import sobel_edges, summary
 
@@ -34,10 +34,8 @@ ROOT = Path(__file__).parents[1]
 
 def parts_of(total: torch.Tensor, style: torch.Tensor | None = None) -> LossParts:
     zero = torch.zeros(())
-    return LossParts(
-        total, zero, zero if style is None else style, zero, {},
-        {"content": 1.0, "style": 1.0, "total_variation": 1.0},
-    )  # fmt: skip
+    terms = {"content": zero, "style": zero if style is None else style, "total_variation": zero}
+    return LossParts(total, terms, {}, dict.fromkeys(terms, 1.0))
 
 
 def quadratic(goal: torch.Tensor, factor: float = 1.0):
@@ -232,10 +230,11 @@ def test_statistics_are_those_of_the_features_and_edges_those_of_sobel(arguments
     assert main([*arguments, "--statistics"]) == EXIT_DONE
     statistics = json.loads((tmp_path / "out.statistics.json").read_text())
     assert set(statistics) == {"content", "style", "stylized"}
-    layer = statistics["content"]["relu2_2"]
+    layer = statistics["content"]["relu2_1"]
     assert layer["shape"] == [1, 128, 18, 24]
     assert layer["min"] == 0 < layer["mean"] < layer["max"]
-    assert statistics["style"][0]["gram relu3_3"]["shape"] == [1, 256, 256]
+    assert statistics["style"][0]["covariance relu3_1"]["shape"] == [1, 256, 256]
+    assert statistics["style"][0]["mean rgb/2"]["shape"] == [1, 3]
     # Five tiles a row: the picture, and two directions of each kind of edge.
     assert size_of(tmp_path / "out.edges.png")[0] > 5 * 48
     ramp = torch.arange(8.0).expand(1, 3, 8, 8)
@@ -296,11 +295,11 @@ def test_a_breakdown_keeps_the_last_good_picture(arguments, tmp_path, capsys, mo
         (["--content", "{tmp}/text.png"], "", "text.png: not a readable picture"),
         (["--style", "{tmp}/text.png"], "", "text.png: not a readable picture"),
         (["--init", "{tmp}/absent.png"], "", "absent.png: no such file"),
-        (["--size", "9"], "", "9 x 7 pixels are too few for relu4_3, which needs 8"),
+        (["--size", "9"], "", "9 x 7 pixels are too few for relu4_1/2, which needs 16"),
         (["--size", "24", "--style-layers", "relu5_1", "--scales", "2"], "", "needs 32 a side"),
-        (["--style-size", "7"], "", "too few for relu4_3"),
+        (["--style-size", "7"], "", "too few for relu4_1/2"),
         (["--style-weights", "1", "2"], "", "2 style_weights for 1 style images"),
-        (["--style-layer-weights", "1", "2"], "", "2 style_layer_weights for 4 style_layers"),
+        (["--style-layer-weights", "1", "2"], "", "2 style_layer_weights for 10 style_layers"),
         (["--style-layers", "relu9_1"], "", "no layer 'relu9_1'"),
         (["--optimizer", "sgd"], "", "optimizer: "),
         (["--loss", "gatsy"], "", "loss: "),

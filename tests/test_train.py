@@ -64,7 +64,7 @@ def test_training_lowers_the_loss_and_says_so(tiny_args, tmp_path, capsys):
     tags = events.Tags()
     expected = {
         "loss/total", "loss/content", "loss/style", "loss/total_variation",
-        "style_layers/relu1_2", "style_layers/relu4_3",
+        "style_layers/rgb", "style_layers/relu4_1/2",
         "shares/content", "shares/style", "shares/total_variation",
         "learning_rate", "speed/images_per_second", "speed/data_wait_seconds",
         "held_out/total", "held_out/style",

@@ -22,9 +22,9 @@ from test_cli import files, one_line
 from fastnst.checkpoint import (
     TARGETS_KEY,
     load_checkpoint,
-    pack_symmetric,
+    pack_statistics,
     save_checkpoint,
-    unpack_symmetric,
+    unpack_statistics,
 )
 from fastnst.cli import main
 from fastnst.cli.options import parse_options
@@ -71,11 +71,13 @@ def test_quantiles_count_what_is_beyond_the_limit_as_more():
 def test_a_packed_target_gives_the_same_loss_to_one_part_in_ten_thousand(backbone, image):
     config = LossConfig()
     exact = style_targets(backbone, [to_tensor(make_picture(90, 70, 3))], config)
-    packed = {layer: unpack_symmetric(pack_symmetric(gram)) for layer, gram in exact.items()}
+    packed = {
+        layer: unpack_statistics(pack_statistics(statistics)) for layer, statistics in exact.items()
+    }
     losses = []
     for targets in (exact, packed):
         loss = PerceptualLoss(backbone, targets, config)
-        losses.append(float(loss(image, loss.content_features(image)).style))
+        losses.append(float(loss(image, loss.content_features(image)).terms["style"]))
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
     assert losses[1] != losses[0]
 

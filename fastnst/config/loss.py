@@ -9,26 +9,44 @@ from typing import Literal
 from fastnst.config.fields import check_choices, option, require
 from fastnst.errors import ConfigError
 
+# Shallow to deep, at full and at half size: relu5_1 has too few positions in a crop to have
+# statistics, and its covariance would be all noise.
+STYLE_LAYERS = (
+    "rgb", "relu1_1", "relu2_1", "relu3_1", "relu4_1",
+    "rgb/2", "relu1_1/2", "relu2_1/2", "relu3_1/2", "relu4_1/2",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class LossConfig:
     """What ``PerceptualLoss`` is made of."""
 
     loss: Literal[
-        "relative", "johnson", "gatys", "tensorflow", "keras", "eager", "eager-sum", "pytorch"
-    ] = option(
+        "moments",
         "relative",
-        "form of the loss: 'relative' makes every term a ratio, so that weights mean the same for "
-        "any style and backbone; 'johnson' and 'gatys' take the papers' literal terms, the others "
-        "those of the recipes in configs/optimize",
+        "johnson",
+        "gatys",
+        "tensorflow",
+        "keras",
+        "eager",
+        "eager-sum",
+        "pytorch",
+    ] = option(
+        "moments",
+        "form of the loss: 'moments' compares a style's means and covariances, 'relative' its Gram "
+        "matrices, and both make every term a ratio, so that weights mean the same for any style "
+        "and backbone; 'johnson' and 'gatys' take the papers' literal terms, the others those of "
+        "the recipes in configs/optimize",
     )
     content_layers: tuple[str, ...] = option(
-        ("relu2_2",),
+        ("relu3_1",),
         "layers whose features the stylized image shares with its content image",
     )
     style_layers: tuple[str, ...] = option(
-        ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
-        "layers whose Gram matrices the stylized image shares with the style",
+        STYLE_LAYERS,
+        "layers whose statistics the stylized image shares with the style: 'relu3_1', 'conv4_2', "
+        "..., 'rgb' for the pixels; with '/2' or '/4' of the picture at half or a quarter of its "
+        "size, where the backbone sees strokes two and four times as large",
     )
     style_layer_weights: tuple[float, ...] = option(
         (), "weight of each style layer within the style term (default: equal)"
@@ -44,7 +62,7 @@ class LossConfig:
     )
     content_weight: float = option(1.0, "multiplier of the content term")
     style_weight: float = option(
-        10.0, "multiplier of the style term: higher is a heavier stylization"
+        5.0, "multiplier of the style term: higher is a heavier stylization"
     )
     tv_weight: float = option(
         0.3, "multiplier of total variation: higher is smoother, with less noise and detail"

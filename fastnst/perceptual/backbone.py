@@ -1,6 +1,8 @@
 """The frozen loss network: a VGG trunk whose layers are asked for by name.
 
-``convN_M`` is the output of a convolution before its ReLU, ``reluN_M`` after it.
+``convN_M`` is the output of a convolution before its ReLU, ``reluN_M`` after it, ``rgb`` the
+picture itself. ``relu3_1/2`` is the layer for the picture at half its size, ``/4`` at a quarter:
+there the trunk sees strokes two and four times as large, for a quarter of the work and less.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ Features = dict[str, Tensor]
 # Blocks whose input is padded for all their convolutions at once: a copy of the smallest tensor of
 # the block. In deeper ones, of few positions, the additional ones would cost more than copies.
 PADDED_AT_ONCE = 2
+# The layer that is the picture, and the sizes that layers can be asked for at.
+PIXELS = "rgb"
+DIVISORS = (1, 2, 4)
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,37 @@ class Trunk:
         ]
 
     def layers(self) -> list[str]:
-        """Every layer that can be asked for, from shallow to deep."""
-        return [
+        """Every layer that can be asked for, from shallow to deep, at full size."""
+        return [PIXELS] + [
             kind + name.removeprefix("conv")
             for name in self.convolutions()
             for kind in ("conv", "relu")
         ]
+
+    def check_layers(self, names: Iterable[str], what: str) -> None:
+        """Raises ConfigError, with the nearest valid names, for a layer that isn't there; ``what``
+        has none of it.
+        """
+        valid = self.layers()
+        for name in names:
+            layer, divisor = _parts(name)
+            if layer in valid and divisor in DIVISORS:
+                continue
+            size = divisor if divisor in DIVISORS else 1
+            known = [_joined(layer, size) for layer in valid]
+            raise ConfigError(
+                f"{what} no layer '{name}': did you mean {nearest(_joined(layer, size), known)}?"
+            )
+
+
+def _parts(name: str) -> tuple[str, int]:
+    """A layer's name as the layer and what the picture is divided by: relu3_1/2 as relu3_1, 2."""
+    layer, slash, divisor = name.partition("/")
+    return layer, int(divisor) if divisor.isdecimal() else 0 if slash else 1
+
+
+def _joined(layer: str, divisor: int) -> str:
+    return layer if divisor == 1 else f"{layer}/{divisor}"
 
 
 CHANNELS = (64, 128, 256, 512, 512)
@@ -103,13 +133,7 @@ class Backbone(nn.Module):
 
     def check_layers(self, layers: Iterable[str]) -> None:
         """Raises ConfigError, with the nearest valid names, for a layer that isn't there."""
-        valid = self.trunk.layers()
-        for layer in layers:
-            if layer not in valid:
-                raise ConfigError(
-                    f"the backbone {self.name} has no layer '{layer}': "
-                    f"did you mean {nearest(layer, valid)}?"
-                )
+        self.trunk.check_layers(layers, f"the backbone {self.name} has")
 
     def normalize(self, image: Tensor) -> Tensor:
         """A picture (B, 3, H, W), RGB, 0..1, as the trunk's weights want it."""
@@ -118,7 +142,7 @@ class Backbone(nn.Module):
 
     def channels(self, layer: str) -> int:
         """Number of a layer's feature maps."""
-        return CHANNELS[int(layer[4]) - 1]
+        return 3 if _parts(layer)[0] == PIXELS else CHANNELS[int(layer[4]) - 1]
 
     def forward(
         self,
@@ -133,41 +157,62 @@ class Backbone(nn.Module):
         ``pooling`` between the blocks is "max", as trained, or "average" (Gatys et al. 2016).
         ``padding`` is what convolutions see beyond the border: "zeros", as trained, which is an
         edge to them, or "replicate": what a picture is at its border goes on beyond it.
-        Returns each layer's (B, C, H / 2^(block - 1), W / 2^(block - 1)). Evaluation stops at
-        the deepest layer asked for. Raises ConfigError for a name that isn't there.
+        Returns each layer's (B, C, H / 2^(block - 1), W / 2^(block - 1)), of the picture's size or
+        what its name divides that by. Evaluation stops at the deepest layer asked for. Raises
+        ConfigError for a name that isn't there.
         """
         wanted = set(layers)
         self.check_layers(wanted)
-        dtype = self.dtype
-        x = self.normalize(image).to(dtype).contiguous(memory_format=torch.channels_last)
-        features: Features = {}
-        replicate = padding == "replicate"
+        found: Features = {}
+        picture, size = image.float(), 1
+        for divisor in DIVISORS:
+            names = {layer for layer, other in map(_parts, wanted) if other == divisor}
+            if not names:
+                continue
+            if divisor > size:
+                picture, size = F.avg_pool2d(picture, divisor // size), divisor
+            at_size = self._of_size(picture, names, pooling, padding)
+            found |= {_joined(layer, divisor): values for layer, values in at_size.items()}
+        return found
+
+    def _of_size(self, picture: Tensor, wanted: set[str], pooling: str, padding: str) -> Features:
+        """Features of a picture at layers of its own size."""
+        features: Features = {PIXELS: picture} if PIXELS in wanted else {}
+        if wanted <= features.keys():
+            return features
+        x = self.normalize(picture).to(self.dtype).contiguous(memory_format=torch.channels_last)
         pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
-        for block, count in enumerate(self.trunk.blocks, 1):
+        for block in range(1, len(self.trunk.blocks) + 1):
             if wanted <= features.keys():
                 break
-            if block > 1:
-                x = pool(x, 2)
-            at_once = count if replicate and block <= PADDED_AT_ONCE else 0
-            if at_once:
-                x = _replicated(x, at_once)
-            for i in range(1, count + 1):
-                if wanted <= features.keys():
-                    return features
-                conv, relu = f"conv{block}_{i}", f"relu{block}_{i}"
-                module = self.convolutions[conv]
-                assert isinstance(module, nn.Conv2d)
-                if replicate and not at_once:
-                    x = _replicated(x, 1)
-                x = F.conv2d(x, module.weight, module.bias, padding=0 if replicate else 1)
-                left = at_once - i if at_once else 0
-                if conv in wanted:
-                    features[conv] = _within(x, left)
-                # In place unless the value before it is kept: a quarter of the memory traffic.
-                x = F.relu(x, inplace=conv not in wanted)
-                if relu in wanted:
-                    features[relu] = _within(x, left)
+            x = self._block(block, pool(x, 2) if block > 1 else x, wanted, features, padding)
         return features
+
+    def _block(
+        self, block: int, x: Tensor, wanted: set[str], features: Features, padding: str
+    ) -> Tensor:
+        """What a block makes of its input, up to the last layer asked for, which it adds."""
+        count, replicate = self.trunk.blocks[block - 1], padding == "replicate"
+        at_once = count if replicate and block <= PADDED_AT_ONCE else 0
+        if at_once:
+            x = _replicated(x, at_once)
+        for i in range(1, count + 1):
+            if wanted <= features.keys():
+                break
+            conv, relu = f"conv{block}_{i}", f"relu{block}_{i}"
+            module = self.convolutions[conv]
+            assert isinstance(module, nn.Conv2d)
+            if replicate and not at_once:
+                x = _replicated(x, 1)
+            x = F.conv2d(x, module.weight, module.bias, padding=0 if replicate else 1)
+            left = at_once - i if at_once else 0
+            if conv in wanted:
+                features[conv] = _within(x, left)
+            # In place unless the value before it is kept: a quarter of the memory traffic.
+            x = F.relu(x, inplace=conv not in wanted)
+            if relu in wanted:
+                features[relu] = _within(x, left)
+        return x
 
 
 def _replicated(x: Tensor, edge: int) -> Tensor:
@@ -181,16 +226,24 @@ def _within(x: Tensor, edge: int) -> Tensor:
 
 
 def smallest_side(layers: Iterable[str]) -> int:
-    """Pixels that a picture's side needs at least for the deepest of the layers to have any.
+    """Pixels that a picture's side needs at least for all of the layers to have any.
 
     Raises ConfigError for a name that no trunk has.
     """
     layers = list(layers)
-    for layer in layers:
-        if layer not in TRUNKS["vgg19"].layers():
-            valid = TRUNKS["vgg19"].layers()
-            raise ConfigError(f"no layer '{layer}': did you mean {nearest(layer, valid)}?")
-    return 1 << (max(int(layer[4]) for layer in layers) - 1)
+    TRUNKS["vgg19"].check_layers(layers, "there is")
+    return max(map(_reduction, layers))
+
+
+def coarsest(layers: Iterable[str]) -> str:
+    """The layer whose features are the smallest part of the picture."""
+    return max(layers, key=_reduction)
+
+
+def _reduction(name: str) -> int:
+    """What a layer divides the picture's sides by."""
+    layer, divisor = _parts(name)
+    return divisor if layer == PIXELS else divisor << (int(layer[4]) - 1)
 
 
 def _frozen_convolution(

@@ -1,13 +1,13 @@
 """The one perceptual loss: content, style and total variation.
 
 Training, the reference optimization and validation all call ``PerceptualLoss``, so their numbers
-can be compared. Its terms are the plain functions of ``terms``; it only holds targets and weights.
+can be compared. Its terms are those of a form of ``forms``; it only holds targets and weights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,12 @@ from torch import Tensor, nn
 from fastnst.config import LossConfig
 from fastnst.errors import BackboneError, ConfigError
 from fastnst.perceptual.backbone import Backbone, Features
-from fastnst.perceptual.terms import EPSILON, FORMS, Extent, gram_matrix
+from fastnst.perceptual.forms import FORMS, Term, View
+from fastnst.perceptual.summaries import Statistics
+from fastnst.perceptual.terms import EPSILON
+
+# The style's statistics by layer, such as {"relu3_1": {"mean": (C,), "covariance": (C, C)}}.
+Targets = Mapping[str, Statistics]
 
 
 def style_targets(
@@ -23,109 +28,118 @@ def style_targets(
     images: Sequence[Tensor],
     config: LossConfig,
     weights: Sequence[float] = (),
-) -> dict[str, Tensor]:
-    """The style's Gram matrix (C, C), float32, at each style layer of ``config``, in its form.
+) -> dict[str, Statistics]:
+    """The style's statistics, float32, at each style layer of ``config``, as its form sums up.
 
-    images: one or more style images (1, 3, H, W), RGB, 0..1, of any sizes. Several are pooled: the
-    mean of their matrices with ``weights`` (positive; equal where there are none).
+    images: one or more style images (1, 3, H, W), RGB, 0..1, of any sizes. Several are pooled, with
+    ``weights`` (positive; equal where there are none).
     Raises ConfigError where the numbers of weights and images differ.
     """
     if weights and len(weights) != len(images):
         raise ConfigError(f"{len(weights)} style weights for {len(images)} style images")
-    shares = torch.tensor(list(weights) or [1.0] * len(images), dtype=torch.float64)
-    shares = shares / shares.sum()
-    pooled: dict[str, Tensor] = {}
+    given = torch.tensor(list(weights) or [1.0] * len(images), dtype=torch.float64)
+    shares = (given / given.sum()).tolist()
+    summary = FORMS[config.loss].summary
+    found: list[dict[str, Statistics]] = []
     with torch.no_grad():
-        for share, image in zip(shares.tolist(), images, strict=True):
-            found = backbone(image, config.style_layers, config.pooling, config.padding)
-            for layer, features in found.items():
-                gram = gram_matrix(features, FORMS[config.loss].gram)[0] * share
-                pooled[layer] = pooled[layer] + gram if layer in pooled else gram
-    return {layer: pooled[layer] for layer in config.style_layers}
+        for image in images:
+            features = backbone(image, config.style_layers, config.pooling, config.padding)
+            found.append({layer: _first(summary.of(features[layer])) for layer in features})
+    return {
+        layer: summary.pooled([one[layer] for one in found], shares)
+        for layer in config.style_layers
+    }
+
+
+def _first(statistics: Statistics) -> Statistics:
+    """Those of the first picture, without B."""
+    return {name: values[0] for name, values in statistics.items()}
 
 
 @dataclass(frozen=True)
 class LossParts:
-    """What ``PerceptualLoss`` returns: unweighted parts, and their weighted sum ``total``.
+    """What ``PerceptualLoss`` returns: its unweighted terms by name, and their weighted sum.
 
-    Every value is a scalar tensor; ``style_layers`` has each style layer's own term, of which
-    ``style`` is the mean (relative form) or the sum (literal forms).
+    Every value is a scalar tensor; ``layers`` has each term's value at each of its layers, of which
+    the term is the weighted mean or sum, as the form has it.
     """
 
     total: Tensor
-    content: Tensor
-    style: Tensor
-    total_variation: Tensor
-    style_layers: Mapping[str, Tensor]
+    terms: Mapping[str, Tensor]
+    layers: Mapping[str, Mapping[str, Tensor]]
     weights: Mapping[str, float]
 
     def named(self) -> dict[str, Tensor]:
-        """The unweighted parts by name."""
-        return {
-            "content": self.content,
-            "style": self.style,
-            "total_variation": self.total_variation,
-        }
+        """The unweighted terms by name."""
+        return dict(self.terms)
 
     def weighted(self) -> dict[str, Tensor]:
-        """Each part times its weight; these sum to ``total``."""
-        return {name: part * self.weights[name] for name, part in self.named().items()}
+        """Each term times its weight; these sum to ``total``."""
+        return {name: term * self.weights[name] for name, term in self.terms.items()}
 
     def detach(self) -> LossParts:
         """The same values without their graph."""
-        return LossParts(
-            self.total.detach(),
-            **{name: part.detach() for name, part in self.named().items()},
-            style_layers={name: term.detach() for name, term in self.style_layers.items()},
-            weights=self.weights,
+        return replace(
+            self,
+            total=self.total.detach(),
+            terms={name: term.detach() for name, term in self.terms.items()},
+            layers={
+                name: {layer: value.detach() for layer, value in values.items()}
+                for name, values in self.layers.items()
+            },
         )
 
     def broken_terms(self) -> list[str]:
-        """Names of the parts that are no finite numbers: none, where ``total`` is finite."""
+        """Names of the terms that are no finite numbers: none, where ``total`` is finite."""
         if bool(torch.isfinite(self.total)):
             return []
-        names = [name for name, part in self.named().items() if not bool(torch.isfinite(part))]
+        names = [name for name, term in self.terms.items() if not bool(torch.isfinite(term))]
         return names or ["total"]
 
     def shares(self) -> dict[str, Tensor]:
-        """Each weighted part as a share, 0..1, of ``total``."""
+        """Each weighted term as a share, 0..1, of ``total``."""
         total = self.total + EPSILON
-        return {name: part / total for name, part in self.weighted().items()}
+        return {name: term / total for name, term in self.weighted().items()}
 
 
 class PerceptualLoss(nn.Module):
     """Perceptual loss of Johnson et al. (2016) for one style, in the form that ``config`` names.
 
-    ``targets`` are the style's, see ``style_targets``. In the form "relative" (the default) every
+    ``targets`` are the style's, see ``style_targets``. In the form "moments" (the default) every
     term is a ratio and layers are averaged, so that a weight means the same whatever the style and
-    the backbone; the other forms of ``FORMS`` are literal.
+    the backbone; in "relative" too; the other forms of ``FORMS`` are literal.
     Raises ConfigError for layers that the backbone hasn't, BackboneError for targets that are not
     the backbone's.
     """
 
-    def __init__(
-        self, backbone: Backbone, targets: Mapping[str, Tensor], config: LossConfig
-    ) -> None:
+    def __init__(self, backbone: Backbone, targets: Targets, config: LossConfig) -> None:
         super().__init__()
         backbone.check_layers((*config.content_layers, *config.style_layers))
         self.backbone = backbone
         self.config = config
         self.form = FORMS[config.loss]
-        self.weights = {
-            "content": config.content_weight,
-            "style": config.style_weight,
-            "total_variation": config.tv_weight,
-        }
+        self.weights = {term.name: float(getattr(config, term.weight)) for term in self.form.terms}
+        self._names: dict[str, dict[str, str]] = {}
         for layer in config.style_layers:
-            width = backbone.channels(layer)
-            if layer not in targets or targets[layer].shape != (width, width):
-                raise BackboneError(f"the style's target at {layer} is not this backbone's")
-            self.register_buffer(f"target_{layer}", targets[layer], persistent=False)
+            self._keep(layer, targets.get(layer, {}))
+
+    def _keep(self, layer: str, statistics: Statistics) -> None:
+        """Make a style layer's target move with the module."""
+        width = self.backbone.channels(layer)
+        expected = _first(self.form.summary.of(torch.zeros(1, width, 1, 1)))
+        if {n: v.shape for n, v in statistics.items()} != {n: v.shape for n, v in expected.items()}:
+            raise BackboneError(f"the style's target at {layer} is not this backbone's")
+        self._names[layer] = {name: f"target_{layer}_{name}" for name in statistics}
+        for name, values in statistics.items():
+            self.register_buffer(self._names[layer][name], values, persistent=False)
 
     @property
-    def targets(self) -> dict[str, Tensor]:
-        """The style's Gram matrix (C, C) at each style layer."""
-        return {layer: getattr(self, f"target_{layer}") for layer in self.config.style_layers}
+    def targets(self) -> dict[str, Statistics]:
+        """The style's statistics at each style layer."""
+        return {
+            layer: {name: getattr(self, buffer) for name, buffer in names.items()}
+            for layer, names in self._names.items()
+        }
 
     def content_features(self, content: Tensor) -> Features:
         """What ``forward`` needs of a content image (B, 3, H, W), RGB, 0..1; no gradient."""
@@ -142,37 +156,33 @@ class PerceptualLoss(nn.Module):
 
         ``style_share`` multiplies the style weight: training lets it rise to 1.
         """
-        config = self.config
-        layers = (*config.content_layers, *config.style_layers)
-        features = self.backbone(stylized, layers, config.pooling, config.padding)
-        content = [
-            self.form.content(features[layer], content_features[layer])
-            for layer in config.content_layers
-        ]
-        pixels = stylized.shape[-2] * stylized.shape[-1]
-        style_layers = {
-            layer: self._style_term(layer, features[layer], pixels) for layer in config.style_layers
+        config, terms = self.config, self.form.terms
+        layers = {term.name: term.layers(config) for term in terms}
+        features = self.backbone(
+            stylized, {layer for names in layers.values() for layer in names},
+            config.pooling, config.padding,
+        )  # fmt: skip
+        view = View(
+            features,
+            content_features,
+            {layer: self.form.summary.of(features[layer]) for layer in config.style_layers},
+            self.targets,
+            stylized.shape[-2] * stylized.shape[-1],
+        )
+        values = {
+            term.name: {name: term.at(view, name) for name in layers[term.name]} for term in terms
         }
-        parts = {
-            "content": self._reduced(content, [1.0] * len(content)),
-            "style": self._reduced(list(style_layers.values()), self._layer_weights()),
-            "total_variation": self.form.total_variation(stylized.float()),
+        found = {term.name: self._reduced(term, values[term.name]) for term in terms}
+        weights = {
+            term.name: self.weights[term.name] * (style_share if term.rises else 1.0)
+            for term in terms
         }
-        weights = {**self.weights, "style": self.weights["style"] * style_share}
-        total = torch.stack([parts[name] * weights[name] for name in parts]).sum()
-        return LossParts(total, **parts, style_layers=style_layers, weights=weights)
+        total = torch.stack([found[name] * weights[name] for name in found]).sum()
+        return LossParts(total, found, values, weights)
 
-    def _style_term(self, layer: str, features: Tensor, pixels: int) -> Tensor:
-        extent = Extent(features.shape[-2] * features.shape[-1], pixels)
-        gram = gram_matrix(features, self.form.gram)
-        return self.form.style(gram, getattr(self, f"target_{layer}"), extent)
-
-    def _layer_weights(self) -> Sequence[float]:
-        return self.config.style_layer_weights or [1.0] * len(self.config.style_layers)
-
-    def _reduced(self, terms: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-        """The layers' terms with their weights: the mean or the sum, as the form has it."""
-        stacked = torch.stack(list(terms))
-        factors = stacked.new_tensor(weights)
+    def _reduced(self, term: Term, values: Mapping[str, Tensor]) -> Tensor:
+        """The layers' values with their weights: the mean or the sum, as the form has it."""
+        stacked = torch.stack(list(values.values()))
+        factors = stacked.new_tensor(term.layer_weights(self.config) or [1.0] * len(values))
         total = (stacked * factors).sum()
         return total / factors.sum() if self.form.mean_of_layers else total

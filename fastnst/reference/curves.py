@@ -141,6 +141,7 @@ def _key(loss: PerceptualLoss, contents: Tensor, limit: int) -> str:
         str(loss.backbone.dtype), tuple(contents.shape), limit, "projected L-BFGS 1",
     )  # fmt: skip
     digest = hashlib.sha256(repr(options).encode())
-    for tensor in (contents, *loss.targets.values()):
+    targets = (values for layer in loss.targets.values() for values in layer.values())
+    for tensor in (contents, *targets):
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:32]

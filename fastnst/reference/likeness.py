@@ -74,7 +74,8 @@ def _patches(pixels: Floats) -> Floats:
     windows = np.lib.stride_tricks.sliding_window_view(pixels, (PATCH, PATCH), axis=(0, 1))
     chosen = windows[::STRIDE, ::STRIDE]
     centred = chosen - chosen.mean(axis=(-2, -1), keepdims=True)
-    return centred.reshape(-1, 3 * PATCH * PATCH)
+    patches: Floats = centred.reshape(-1, 3 * PATCH * PATCH)
+    return patches
 
 
 def _halved(pixels: Floats) -> Floats:

@@ -22,7 +22,7 @@ from fastnst.image import (
     resize_short_side,
     to_tensor,
 )
-from fastnst.perceptual.backbone import smallest_side
+from fastnst.perceptual.backbone import coarsest, smallest_side
 
 FITS = {"long": resize_long_side, "at-most": limit_long_side, "height": resize_height}
 
@@ -86,11 +86,11 @@ def check_size(picture: Image.Image, path: Path, layers: Sequence[str], divisor:
     """Raises ConfigError where a side of ``picture`` over ``divisor`` is too small for a layer."""
     least = smallest_side(layers) * divisor
     if min(picture.size) < least:
-        deepest = max(layers)
         scales = f" at {divisor.bit_length()} scales" if divisor > 1 else ""
         raise ConfigError(
-            f"{path}: {picture.width} x {picture.height} pixels are too few for {deepest}{scales}, "
-            f"which needs {least} a side at the least; raise --size or --style-size"
+            f"{path}: {picture.width} x {picture.height} pixels are too few for "
+            f"{coarsest(layers)}{scales}, which needs {least} a side at the least; raise --size or "
+            "--style-size"
         )
 
 

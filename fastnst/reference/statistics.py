@@ -1,4 +1,4 @@
-"""What a picture looks like to the loss: statistics of features and Gram matrices, and its edges.
+"""What a picture looks like to the loss: its features and what sums them up, and its edges.
 
 The TensorFlow recipe shows its reader both; see configs/optimize/tensorflow-adam.yaml.
 """
@@ -16,7 +16,6 @@ from torch import Tensor
 from fastnst.files import atomic_write
 from fastnst.image import to_picture, write_picture
 from fastnst.perceptual.losses import PerceptualLoss
-from fastnst.perceptual.terms import gram_matrix
 from fastnst.reference.records import beside
 from fastnst.sheet import Tile, contact_sheet
 
@@ -36,18 +35,21 @@ def summary(values: Tensor) -> dict[str, object]:
 
 @torch.no_grad()
 def picture_statistics(loss: PerceptualLoss, picture: Tensor) -> dict[str, dict[str, object]]:
-    """Summaries of the features at each layer of ``loss``, and of each style layer's Gram matrix.
+    """Summaries of the features at each layer of ``loss``, and of each style layer's statistics.
 
-    picture: (1, 3, H, W), RGB, 0..1. Keys are ``relu3_1`` and ``gram relu3_1``.
+    picture: (1, 3, H, W), RGB, 0..1. Keys are ``relu3_1`` and, as the form of the loss has it,
+    ``gram relu3_1`` or ``mean relu3_1`` and ``covariance relu3_1``.
     """
     config = loss.config
     layers = (*config.content_layers, *config.style_layers)
     picture = picture.to(loss.backbone.mean.device)
     found = loss.backbone(picture, layers, config.pooling, config.padding)
-    grams = {
-        f"gram {layer}": gram_matrix(found[layer], loss.form.gram) for layer in config.style_layers
+    summed_up = {
+        f"{name} {layer}": values
+        for layer in config.style_layers
+        for name, values in loss.form.summary.of(found[layer]).items()
     }
-    return {name: summary(values) for name, values in (*found.items(), *grams.items())}
+    return {name: summary(values) for name, values in (*found.items(), *summed_up.items())}
 
 
 def high_pass(picture: Tensor) -> tuple[Tensor, Tensor]:

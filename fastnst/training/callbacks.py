@@ -96,7 +96,7 @@ def scalars_of(parts: LossParts) -> dict[str, float]:
     """Every number of a loss by the name that TensorBoard shows."""
     groups = {
         "loss": {"total": parts.total, **parts.named()},
-        "style_layers": parts.style_layers,
+        "style_layers": parts.layers["style"],
         "shares": parts.shares(),
     }
     return {

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from fastnst.checkpoint import TARGETS_KEY, halved, pack_symmetric
+from fastnst.checkpoint import TARGETS_KEY, halved, pack_statistics
 from fastnst.config import TrainConfig
 from fastnst.description import KEY
 from fastnst.networks import TransferNetwork
@@ -112,7 +112,7 @@ class StyleTraining(pl.LightningModule):
             checkpoint["state_dict"] = halved(checkpoint["state_dict"])
         checkpoint[KEY] = self.description
         checkpoint[TARGETS_KEY] = {
-            layer: pack_symmetric(target) for layer, target in self.perceptual_loss.targets.items()
+            layer: pack_statistics(target) for layer, target in self.perceptual_loss.targets.items()
         }
 
 

@@ -21,10 +21,12 @@ from fastnst.errors import CheckpointError, ConfigError
 from fastnst.files import make_writable, reason
 from fastnst.image import read_picture, resize_short_side, to_tensor
 from fastnst.networks import TransferNetwork
+from fastnst.perceptual.backbone import coarsest, smallest_side
 from fastnst.perceptual.build import build_loss
 from fastnst.perceptual.losses import PerceptualLoss
 from fastnst.perceptual.weights import Progress as DownloadProgress
 from fastnst.photos import find_photos, hold_out, pick_evenly
+from fastnst.reference.sources import check_size
 from fastnst.training.budget import Budget, style_ramp
 from fastnst.training.callbacks import (
     BadFiles,
@@ -215,7 +217,14 @@ def _plan(
             batch_size=config.batch_size or before.get("batch_size"),
         )
     budget = Budget.of(config)
-    return make_plan(config, budget, time_step(network, loss, precision, device))
+    plan = make_plan(config, budget, time_step(network, loss, precision, device))
+    layers = (*config.content_layers, *config.style_layers)
+    if plan.image_size < smallest_side(layers):
+        raise ConfigError(
+            f"crops of {plan.image_size} pixels are too small for {coarsest(layers)}, which needs "
+            f"{smallest_side(layers)}; raise --image-size"
+        )
+    return plan
 
 
 def _budget(config: TrainConfig, earlier: Checkpoint | None, description: dict[str, Any]) -> Budget:
@@ -258,8 +267,13 @@ def check_output(config: TrainConfig) -> None:
 
 
 def read_styles(config: TrainConfig) -> Styles:
-    """The style images, their short sides scaled to ``style_size``. Raises ImageReadError."""
+    """The style images, their short sides scaled to ``style_size``.
+
+    Raises ImageReadError; ConfigError where that is too small for the layers of the loss.
+    """
     pictures = [resize_short_side(read_picture(path), config.style_size) for path in config.style]
+    for path, picture in zip(config.style, pictures, strict=True):
+        check_size(picture, path, (*config.content_layers, *config.style_layers))
     weights = config.style_weights or (1.0,) * len(pictures)
     described = [
         describe_style(path, picture, weight)
