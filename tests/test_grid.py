@@ -16,10 +16,10 @@ from fastnst.config import TrainConfig
 from fastnst.image import to_tensor
 from fastnst.networks import build_network
 from fastnst.perceptual.build import build_loss
+from fastnst.reference.grid import grid
 from fastnst.shipped import shipped_models
 from fastnst.training.budget import Budget
 from fastnst.training.data import Batch
-from fastnst.training.grid import grid
 from fastnst.training.module import StyleTraining
 
 # A square wave of half a level has this mean square. Networks that didn't pay had 0.33 to 12.7.

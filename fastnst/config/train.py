@@ -45,10 +45,10 @@ class TrainConfig(StyleConfig):
         "value: a fresh network under the full weight learns texture first and the picture last "
         "(default: 0.3, and 0.1 from a network that knows pictures already)",
     )
-    grid_weight: float = option(
-        0.075,
-        "price of a regular pattern of 4 x 4 pixels, which networks learn to paint where they "
-        "should paint strokes, per square of its levels of 255; 0 lets them",
+    stability_weight: float = option(
+        0.2,
+        "price of what does not move with the picture, such as strokes that jump in a video, or a "
+        "weave in flat areas: higher is calmer, with less texture; 0 lets networks paint it",
     )
     gradient_clip: float = option(
         1.0,
@@ -117,7 +117,7 @@ class TrainConfig(StyleConfig):
         require("learning_rate", self.learning_rate, minimum=1e-9, maximum=10)
         require("style_ramp", self.style_ramp, minimum=0, maximum=1)
         require("gradient_clip", self.gradient_clip, minimum=0)
-        require("grid_weight", self.grid_weight, minimum=0)
+        require("stability_weight", self.stability_weight, minimum=0)
         require("save_every", self.save_every, minimum=0)
         require("validation_photos", self.validation_photos, minimum=0, maximum=20)
 

@@ -74,7 +74,7 @@ class Meter(pl.Callback):
         if trainer.logger is not None and (step == 1 or step % self.log_every == 0):
             scalars = {
                 **scalars_of(latest),
-                "loss/grid": float(pl_module.grid),
+                "loss/instability": float(pl_module.instability),
                 "learning_rate": pl_module.learning_rate,
                 "speed/images_per_second": speed,
                 "speed/data_wait_seconds": self._waited,

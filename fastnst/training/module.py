@@ -15,8 +15,8 @@ from fastnst.networks import TransferNetwork
 from fastnst.perceptual.losses import LossParts, PerceptualLoss
 from fastnst.training.budget import Budget, learning_rate, style_ramp, style_share
 from fastnst.training.data import Batch
-from fastnst.training.grid import grid
 from fastnst.training.optimizer import build_optimizer
+from fastnst.training.stability import instability, offset
 
 
 class StyleTraining(pl.LightningModule):
@@ -45,9 +45,9 @@ class StyleTraining(pl.LightningModule):
         # What the guard lowers after a rollback, and what it looks at.
         self.rate_factor = 1.0
         self.saturation = 0.0
-        # The last step's loss and grid, for those who watch.
+        # The last step's loss and instability, for those who watch.
         self.latest: LossParts | None = None
-        self.grid = torch.zeros(())
+        self.instability = torch.zeros(())
         # In a tuple, out of PyTorch's sight: the backbone belongs in no checkpoint.
         self._frozen = (perceptual_loss,)
 
@@ -80,7 +80,7 @@ class StyleTraining(pl.LightningModule):
 
     def losses(self, content: Tensor) -> tuple[LossParts, Tensor]:
         """Loss, at the style's present share, of the stylized ``content`` (B, 3, H, W), 0..1; and
-        the grid in it.
+        how much of it does not move with the picture.
         """
         content = content.contiguous(memory_format=torch.channels_last)
         features = self.perceptual_loss.content_features(content)
@@ -88,14 +88,18 @@ class StyleTraining(pl.LightningModule):
         share = style_share(ramp, self.budget.progress(self.global_step))
         stylized = self.network(content)
         self.saturation = saturation(stylized.detach())
-        return self.perceptual_loss(stylized, features, share), grid(stylized, content)
+        parts = self.perceptual_loss(stylized, features, share)
+        if not self.config.stability_weight:
+            return parts, torch.zeros(())
+        move = offset(self.config.seed, self.global_step)
+        return parts, instability(self.network, content, stylized, move)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """The loss to descend; None, which is no step, where it is not a finite number."""
-        parts, painted = self.losses(batch.images.float() / 255)
-        self.latest, self.grid = parts.detach(), painted.detach()
-        # The loss is the picture's, and measured as such; the grid is the network's own fault.
-        total = parts.total + self.config.grid_weight * painted
+        parts, unstable = self.losses(batch.images.float() / 255)
+        self.latest, self.instability = parts.detach(), unstable.detach()
+        # The loss is the picture's, and measured as such; instability is the network's own fault.
+        total = parts.total + self.config.stability_weight * unstable
         return None if self.latest.broken_terms() else total
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
