@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,15 +10,9 @@ import torch
 from PIL import Image
 
 from fastnst.checkpoint import load_checkpoint
-from fastnst.config import TrainConfig
 from fastnst.image import to_tensor
-from fastnst.networks import build_network
-from fastnst.perceptual.build import build_loss
 from fastnst.reference.grid import grid
 from fastnst.shipped import shipped_models
-from fastnst.training.budget import Budget
-from fastnst.training.data import Batch
-from fastnst.training.module import StyleTraining
 
 # A square wave of half a level has this mean square. Networks that didn't pay had 0.33 to 12.7.
 UNSEEN = 0.25
@@ -73,23 +65,6 @@ def test_less_than_a_cell_is_no_grid_but_has_a_gradient(size):
     found.backward()
     assert float(found.detach()) == 0
     assert float(stylized.grad.abs().max()) == 0
-
-
-def training(tmp_path: Path, **options: Any) -> StyleTraining:
-    config = TrainConfig(style=(tmp_path,), data="photos", steps=9, backbone="embedded", **options)
-    loss = build_loss(config, [noise(1, 3, 48, 48)], "float32")
-    torch.manual_seed(0)
-    network = build_network("fast").train()
-    return StyleTraining(network, loss, config, Budget(9, None), {"training": {}})
-
-
-def test_a_step_pays_for_the_grid_and_the_loss_that_is_told_does_not(tmp_path):
-    batch = Batch((noise(1, 3, 64, 64, seed=3) * 255).to(torch.uint8), ())
-    free, paying = (training(tmp_path, grid_weight=weight) for weight in (0.0, 2.0))
-    totals = [module.training_step(batch, 0).detach() for module in (free, paying)]
-    assert float(free.grid) == float(paying.grid) > 0
-    assert float(totals[0]) == float(free.latest.total) == float(paying.latest.total)
-    assert float(totals[1] - totals[0]) == pytest.approx(2 * float(paying.grid), rel=1e-3)
 
 
 @pytest.mark.parametrize("name", sorted(shipped_models()))

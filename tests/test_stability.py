@@ -1,0 +1,106 @@
+"""Instability: what does not move with the picture, and that training pays for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fastnst.config import TrainConfig
+from fastnst.networks import build_network
+from fastnst.perceptual.build import build_loss
+from fastnst.training.budget import Budget
+from fastnst.training.data import Batch
+from fastnst.training.module import StyleTraining
+from fastnst.training.stability import instability, offset
+
+MOVES = [divmod(place, 4) for place in range(1, 16)]
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def columns(period: int):
+    """A network that adds a tenth to every column whose place is a multiple of ``period``."""
+
+    def paint(picture: torch.Tensor) -> torch.Tensor:
+        places = torch.arange(picture.shape[-1])
+        return picture + 0.1 * (places % period == 0)
+
+    return paint
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_what_moves_with_the_picture_costs_nothing(move):
+    content = noise(2, 3, 61, 70)
+    weight = noise(3, 3, 5, 5, seed=1)
+
+    def blur(picture: torch.Tensor) -> torch.Tensor:
+        # Pixels near the border see a mirrored picture, but no farther in than the margin.
+        return F.conv2d(F.pad(picture, (2, 2, 2, 2), mode="reflect"), weight)
+
+    for network in (lambda picture: picture * 0.3, blur):
+        assert float(instability(network, content, network(content), move)) < 1e-8
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_a_pattern_of_4_pixels_costs_the_square_of_its_tenths_wherever_it_jumps(move):
+    content, network = noise(1, 3, 64, 64), columns(4)
+    found = float(instability(network, content, network(content), move))
+    # Two of four columns differ by a tenth, unless the picture moved down alone.
+    assert found == pytest.approx(0.5 if move[0] else 0.0, abs=1e-5)
+
+
+def test_gradients_go_through_both_passes():
+    content = noise(1, 3, 40, 40)
+    gain = torch.ones((), requires_grad=True)
+
+    def network(picture: torch.Tensor) -> torch.Tensor:
+        return gain * columns(4)(picture)
+
+    whole = network(content)
+    for stylized, factor in ((whole, 1.0), (whole.detach(), 0.5)):
+        [slope] = torch.autograd.grad(instability(network, content, stylized, (1, 0)), gain)
+        if factor == 1:
+            # A multiple of the pattern: the term grows with its square.
+            assert float(slope) == pytest.approx(2 * 0.5, rel=1e-4)
+        else:
+            assert float(slope) != pytest.approx(1.0, rel=0.1)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (17, 40), (16, 16), (19, 19)])
+def test_pictures_with_nothing_but_margins_cost_nothing_and_have_a_gradient(size):
+    content = noise(1, 3, *size)
+    stylized = content.clone().requires_grad_()
+    instability(columns(4), content, stylized, (3, 3)).backward()
+    assert float(stylized.grad.abs().max()) == 0
+
+
+def test_moves_follow_from_seed_and_step_and_are_never_none():
+    moves = [offset(0, step) for step in range(300)]
+    assert moves == [offset(0, step) for step in range(300)]
+    assert moves != [offset(1, step) for step in range(300)]
+    assert set(moves) == set(MOVES)
+
+
+def training(tmp_path: Path, **options: Any) -> StyleTraining:
+    config = TrainConfig(style=(tmp_path,), data="photos", steps=9, backbone="embedded", **options)
+    loss = build_loss(config, [noise(1, 3, 48, 48)], "float32")
+    torch.manual_seed(0)
+    network = build_network("fast").train()
+    return StyleTraining(network, loss, config, Budget(9, None), {"training": {}})
+
+
+def test_a_step_pays_for_instability_and_the_loss_that_is_told_does_not(tmp_path):
+    batch = Batch((noise(1, 3, 64, 64, seed=3) * 255).to(torch.uint8), ())
+    free, little, much = (training(tmp_path, stability_weight=w) for w in (0.0, 1.0, 3.0))
+    totals = [float(m.training_step(batch, 0).detach()) for m in (free, little, much)]
+    assert float(free.instability) == 0
+    assert float(little.instability) == float(much.instability) > 0
+    assert totals[0] == float(free.latest.total) == float(much.latest.total)
+    assert totals[1] - totals[0] == pytest.approx(float(much.instability), rel=1e-3)
+    assert totals[2] - totals[0] == pytest.approx(3 * float(much.instability), rel=1e-3)
