@@ -141,7 +141,7 @@ def _load(
     from fastnst.reference.validate import load_subject
 
     def on_picture(done: int, count: int) -> None:
-        if status.due():
+        if done and status.due():
             status.show(f"paintings: {done} of {count}")
 
     def notify(text: str) -> None:
