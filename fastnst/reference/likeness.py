@@ -80,7 +80,7 @@ def pooled(signatures: Sequence[Signature], weights: Sequence[float]) -> dict[st
     """Several pictures as one: the weighted mean of their quantiles, which is along each direction
     what is nearest to all of them (the barycenter of Rabin et al. 2011).
     """
-    shares = np.asarray(weights, np.float32) / np.float32(sum(weights))
+    shares = (np.asarray(weights) / sum(weights)).astype(np.float32)
     return {
         name: sum(
             (share * one[name] for share, one in zip(shares, signatures, strict=True)),
