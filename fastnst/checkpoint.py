@@ -27,6 +27,8 @@ from fastnst.networks import TransferNetwork, build_network
 
 # The style's statistics, so that a checkpoint alone can be validated; optional.
 TARGETS_KEY = "fastnst_style_targets"
+# What the painting looks like (fastnst.reference.paintings), in float16 by part; optional.
+SIGNATURE_KEY = "signature"
 # A base's styles: their names, and the scales and shifts of every norm, (styles, C) by name.
 BANK_KEY = "fastnst_style_bank"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
+from fastnst.cli import main
+from fastnst.errors import EXIT_DONE
 from fastnst.perceptual.backbone import Backbone
 from fastnst.perceptual.weights import load_backbone
 
@@ -87,6 +90,25 @@ def style(tmp_path: Path) -> Path:
 @pytest.fixture
 def tiny_args(photos: Path, style: Path, tmp_path: Path) -> list[str]:
     return tiny_arguments(photos, style, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> Path:
+    """A network trained for a moment on photographs like those of ``photos``."""
+    folder = tmp_path_factory.mktemp("trained")
+    photos, style = make_photos(folder), make_style(folder)
+    path = folder / "paint.ckpt"
+    arguments = [
+        *tiny_arguments(photos, style, folder), "--steps", "40", "--optimizer", "adam",
+        "--learning-rate", "4e-3", "--output", str(path),
+    ]  # fmt: skip
+    assert main(arguments) == EXIT_DONE
+    return path
+
+
+@pytest.fixture
+def model(trained, tmp_path) -> Path:
+    return Path(shutil.copy(trained, tmp_path / "paint.ckpt"))
 
 
 @pytest.fixture

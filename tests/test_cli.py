@@ -72,7 +72,11 @@ TRAIN = ["train", "--style", "{style}", "--data", "{photos}", "--output", "{tmp}
         ({"--content-layers": "conv9_1"}, "", "no layer 'conv9_1': did you mean"),
         ({"--style-layers": "rbg"}, "", "no layer 'rbg': did you mean rgb"),
         ({"--style-layers": "relu3_1/3"}, "", "no layer 'relu3_1/3': did you mean relu3_1"),
-        ({"--style-layers": "relu5_1/4"}, "", "48 pixels are too few for relu5_1/4, which needs 64"),
+        (
+            {"--style-layers": "relu5_1/4"},
+            "",
+            "48 pixels are too few for relu5_1/4, which needs 64",
+        ),
         ({"--content-layers": "relu4_1/4", "--style-size": "64"}, "", "crops of 32 pixels are too"),
         ({"--stability-weight": "-1"}, "", "stability_weight must be"),
         ({"--network": "fats"}, "", "network: "),

@@ -7,13 +7,12 @@ import json
 import math
 import os
 import re
-import shutil
 import signal
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import make_photos, make_picture, make_style, tiny_arguments
+from conftest import make_picture
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_checkpoint import contents
@@ -111,25 +110,6 @@ def test_a_damaged_loss_is_refused(damage, tmp_path):
     save_checkpoint(data, path)
     with pytest.raises(CheckpointError, match="its loss can't be used"):
         load_checkpoint(path).loss_config()
-
-
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory) -> Path:
-    """A network trained for a moment on photographs like those of ``photos``."""
-    folder = tmp_path_factory.mktemp("trained")
-    photos, style = make_photos(folder), make_style(folder)
-    path = folder / "paint.ckpt"
-    arguments = [
-        *tiny_arguments(photos, style, folder), "--steps", "40", "--optimizer", "adam",
-        "--learning-rate", "4e-3", "--output", str(path),
-    ]  # fmt: skip
-    assert main(arguments) == EXIT_DONE
-    return path
-
-
-@pytest.fixture
-def model(trained, tmp_path) -> Path:
-    return Path(shutil.copy(trained, tmp_path / "paint.ckpt"))
 
 
 def validate(model: Path, photos: Path, folder: Path, *more: str) -> int:

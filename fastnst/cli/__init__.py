@@ -28,7 +28,7 @@ COMMANDS = {
     "apply": "a checkpoint stylizes pictures",
     "preview": "what the weights do, on a contact sheet, before training",
     "optimize": "one picture by optimization: the slow, exact reference",
-    "validate": "how many iterations of optimization a checkpoint is worth",
+    "validate": "what a checkpoint is worth: iterations of optimization, likeness to the painting",
     "gallery": "one photograph in every style that comes with fastnst",
     "info": "what a checkpoint knows about itself",
 }

@@ -57,19 +57,33 @@ def _lines(info: Mapping[str, Any]) -> list[str]:
         f"sha256 {str(info['data'].get('sha256'))[:12]}",
         "options": _pairs(training.get("options") or {}),
         "held-out losses": _pairs(info["losses"]),
+        **_likeness(info.get("likeness")),
         **_validation(info.get("validation")),
         "made with": _pairs(info["versions"]),
     }
     return [printable(f"{name:<16}{text}") for name, text in rows.items()]
 
 
+def _likeness(measured: Any) -> dict[str, str]:
+    """A row of what training measured at its end."""
+    if not isinstance(measured, dict):
+        return {}
+    from fastnst.reference.summaries import looks_text
+
+    photos = measured.get("photos")
+    return {"looks": f"{looks_text(measured)} on {photos} held-out photographs"}
+
+
 def _validation(validation: Any) -> dict[str, str]:
-    """A row for each size that fastnst validate --store has measured."""
+    """Rows for each size that fastnst validate --store has measured."""
     if not isinstance(validation, dict):
         return {}
-    rows = {}
+    rows: dict[str, str] = {}
     for size, summary in validation.items():
-        counts = (summary or {}).get("k") if isinstance(summary, dict) else None
+        if not isinstance(summary, dict):
+            continue
+        rows |= _looks(size, summary)
+        counts = summary.get("k")
         if isinstance(counts, dict):
             low, median, high = (
                 f"{float(counts[name]):.1f}"
@@ -79,9 +93,21 @@ def _validation(validation: Any) -> dict[str, str]:
             )
             rows[f"worth at {size}"] = (
                 f"{median} iterations of L-BFGS from noise (quartiles {low} to {high}) on "
-                f"{summary.get('photos')} photographs"
+                f"{counts.get('photos', summary.get('photos'))} photographs"
             )
     return rows
+
+
+def _looks(size: str, summary: Mapping[str, Any]) -> dict[str, str]:
+    """A row of likeness, kept and rank, where they were measured."""
+    if "kept" not in summary:
+        return {}
+    from fastnst.reference.summaries import looks_text, rank_text
+
+    text = f"{looks_text(summary)} on {summary.get('photos')} photographs"
+    if "rank" in summary:
+        text += f"; its own painting is the nearest on {rank_text(summary['rank'])}"
+    return {f"looks at {size}": text}
 
 
 def _pairs(entries: Mapping[str, Any]) -> str:

@@ -57,11 +57,14 @@ def _progress_text(progress: Progress) -> str:
 
 def _tell_end(result: TrainResult) -> int:
     trained = f"{result.steps} steps in {clock(result.seconds)}"
+    from fastnst.reference.summaries import looks_text
+
     if result.received is not None:
         say(f"ended early after {trained}; go on with --resume {result.checkpoint}")
         return EXIT_CODES[result.received]
     losses = "  ".join(f"{name} {value:.4f}" for name, value in result.losses.items())
-    say(f"{trained}; on photographs held out: {losses}")
+    looks = f"; {looks_text(result.likeness)}" if result.likeness else ""
+    say(f"{trained}; on photographs held out: {losses}{looks}")
     if result.kept_step != result.steps:
         say(f"kept the weights of step {result.kept_step}, the best on these photographs")
     say(f"logs: {result.run_folder} (tensorboard --logdir {result.run_folder.parent.parent})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +16,9 @@ from fastnst.shipped import find_model
 from fastnst.signals import EXIT_CODES, EndRequest
 
 if TYPE_CHECKING:
+    import torch
+
+    from fastnst.checkpoint import Checkpoint
     from fastnst.reference.validate import Photos, Subject
 
 # Below this the deepest default layer sees too few positions to have statistics.
@@ -25,8 +29,9 @@ def parser() -> OneLineParser:
     """The command's arguments."""
     parser = OneLineParser(
         "fastnst validate",
-        description="Measure what a checkpoint is worth: how many iterations of L-BFGS reach its "
-        "loss on photographs that training never saw (Johnson et al. 2016, section 4.1).",
+        description="Measure what a checkpoint is worth on photographs that training never saw: "
+        "how many iterations of L-BFGS reach its loss (Johnson et al. 2016, section 4.1), how much "
+        "the results look like the painting, and how much of the photographs is left in them.",
     )
     add_model(parser)
     parser.add_argument(
@@ -41,12 +46,18 @@ def parser() -> OneLineParser:
     )  # fmt: skip
     parser.add_argument(
         "--iterations", type=int, default=100, metavar="N",
-        help="limit of the optimization (default: 100)",
+        help="limit of the optimization (default: 100); 0 does without: likeness, kept and rank "
+        "alone, in a second a photograph",
     )  # fmt: skip
     parser.add_argument(
         "--whole", type=int, nargs="?", const=sys.maxsize, default=1, metavar="N",
         help="run the curves of N photographs, or of all, to the limit (default: 1); the others "
         "end where they reach the network: the same k in a fraction of the time",
+    )  # fmt: skip
+    parser.add_argument(
+        "--paintings", type=Path, metavar="FOLDER",
+        help="pictures of paintings, beside those of the shipped styles, to say which of all is "
+        "the nearest to each result",
     )  # fmt: skip
     parser.add_argument(
         "--output", type=Path, default=Path("report"), metavar="FOLDER",
@@ -80,23 +91,21 @@ def _sizes(text: str) -> tuple[int, ...]:
 def run(argv: Sequence[str]) -> int:
     """Validate, write the report, and say the essence."""
     arguments = parser().parse_args(argv)
-    for name in ("count", "iterations"):
-        if getattr(arguments, name) < 1:
-            raise ConfigError(f"--{name} must be at least 1, not {getattr(arguments, name)}")
-    if arguments.seed < 0:
-        raise ConfigError(f"--seed must be at least 0, not {arguments.seed}")
+    for name, least in (("count", 1), ("iterations", 0), ("seed", 0)):
+        if getattr(arguments, name) < least:
+            raise ConfigError(f"--{name} must be at least {least}, not {getattr(arguments, name)}")
     from fastnst.checkpoint import load_checkpoint
     from fastnst.device import choose_device
     from fastnst.reference.report import check_report, store_validation, write_report
-    from fastnst.reference.validate import choose_photos, load_subject, summarize
+    from fastnst.reference.summaries import summarize
+    from fastnst.reference.validate import choose_photos
 
     check_report(arguments.output, arguments.overwrite)
     checkpoint = load_checkpoint(find_model(arguments.model))
     photos = choose_photos(arguments.data, arguments.count, checkpoint)
     device = choose_device(arguments.device)
     status = StatusLine()
-    subject = load_subject(checkpoint, arguments.backbone_weights, device, status.download)
-    status.end()
+    subject = _load(arguments, checkpoint, device, status)
     say(f"{len(photos.files)} photographs, {photos.choice}; {subject.loss.backbone.name} backbone")
     with EndRequest() as request:
         results = _measure(arguments, subject, photos, status, request)
@@ -113,6 +122,8 @@ def run(argv: Sequence[str]) -> int:
         "photographs are": photos.choice,
         "optimizer": "projected L-BFGS",
     }
+    if subject.known.others:
+        head["ranked among"] = ", ".join([subject.known.name, *subject.known.others])
     write_report(arguments.output, head, summaries, results)
     _tell(summaries)
     if arguments.store:
@@ -120,6 +131,32 @@ def run(argv: Sequence[str]) -> int:
         say(f"stored in {checkpoint.path}")
     say(f"report: {arguments.output / 'report.html'}")
     return EXIT_CODES[request.received]
+
+
+def _load(
+    arguments: argparse.Namespace, checkpoint: Checkpoint, device: torch.device, status: StatusLine
+) -> Subject:
+    """The subject, with the paintings that are known."""
+    from fastnst.reference.paintings import known_paintings
+    from fastnst.reference.validate import load_subject
+
+    def on_picture(done: int, count: int) -> None:
+        if done and status.due():
+            status.show(f"paintings: {done} of {count}")
+
+    def notify(text: str) -> None:
+        status.end()
+        say(text)
+
+    subject = load_subject(checkpoint, arguments.backbone_weights, device, status.download)
+    known = known_paintings(checkpoint, arguments.paintings, notify, on_picture)
+    if known.own is None:
+        notify(
+            f"what its painting looks like is not known ({checkpoint.path} was made before that "
+            f"was stored): --paintings FOLDER with {known.name}.jpg measures likeness"
+        )
+    status.end()
+    return dataclasses.replace(subject, known=known)
 
 
 def _measure(
@@ -153,29 +190,38 @@ def _watcher(
         if status.due():
             spent = time.monotonic() - started
             left = f"  {clock(spent / number * (count - number))} left" if number else ""
-            status.show(
-                f"{size} pixels, photograph {number + 1} of {count}, from {start}: "
-                f"iteration {step}{left}"
-            )
+            place = f", from {start}: iteration {step}" if start else ""
+            status.show(f"{size} pixels, photograph {number + 1} of {count}{place}{left}")
         return request.received is not None
 
     return on_iteration
 
 
 def _tell(summaries: dict[str, Any]) -> None:
-    from fastnst.reference.validate import quartiles_text
+    from fastnst.reference.summaries import looks_text, quartiles_text, rank_text
 
     for size, summary in summaries.items():
-        limit, speedup = summary["limit"], summary["speedup"]
-        equal = speedup["at_equal_loss"]
-        say(
-            f"at {size}: equals {quartiles_text(summary['k'], limit)} iterations from noise, "
-            f"{quartiles_text(summary['k_from_content'], limit)} from the photograph"
-        )
+        say(f"at {size}: {looks_text(summary)} (means of {summary['photos']} photographs)")
+        if "rank" in summary:
+            say(f"at {size}: its own painting is the nearest on {rank_text(summary['rank'])}")
+        if "k" in summary:
+            say(
+                f"at {size}: equals {quartiles_text(summary, 'k')} iterations from noise, "
+                f"{quartiles_text(summary, 'k_from_content')} from the photograph"
+            )
         say(
             f"at {size}: loss {summary['network_loss']:.4g} (unchanged "
-            f"{summary['unchanged_loss']:.4g}); a pass takes {summary['seconds']['pass']:.3g} s, "
-            f"an iteration {summary['seconds']['iteration']:.3g} s: "
-            + ("" if equal is None else f"{equal:.0f} times as fast at equal loss, ")
-            + f"{speedup['at_500_iterations']:.0f} times as fast as 500 iterations"
+            f"{summary['unchanged_loss']:.4g}); a pass takes {summary['seconds']['pass']:.3g} s"
+            f"{_speed(summary)}"
         )
+
+
+def _speed(summary: dict[str, Any]) -> str:
+    if "speedup" not in summary:
+        return ""
+    equal, papers = summary["speedup"]["at_equal_loss"], summary["speedup"]["at_500_iterations"]
+    return (
+        f", an iteration {summary['seconds']['iteration']:.3g} s: "
+        + ("" if equal is None else f"{equal:.0f} times as fast at equal loss, ")
+        + f"{papers:.0f} times as fast as 500 iterations"
+    )

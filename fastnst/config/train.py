@@ -93,7 +93,8 @@ class TrainConfig(StyleConfig):
     validation_photos: int = option(
         2,
         "held-out photographs for which the iterations of optimization that the network is worth "
-        "are logged while it trains; their optima take seconds each, once for a style; 0 for none",
+        "are logged while it trains; their optima take seconds each, once for a style; 0 for none, "
+        "and for no likeness",
     )
     save_every: float = option(
         1.0, "minutes between two saves of last.ckpt in the run folder, from which to resume"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import html
 import io
 import json
@@ -18,7 +19,14 @@ from fastnst.description import KEY
 from fastnst.errors import ConfigError, ImageWriteError
 from fastnst.files import atomic_write, make_writable, reason
 from fastnst.image import to_picture
-from fastnst.reference.validate import SHOWN, STARTS, PhotoResult, count_text, quartiles_text
+from fastnst.reference.summaries import (
+    count_text,
+    looks_text,
+    merged,
+    quartiles_text,
+    rank_text,
+)
+from fastnst.reference.validate import SHOWN, STARTS, PhotoResult
 from fastnst.sheet import Tile, contact_sheet
 
 WIDTH, HEIGHT = 720, 340
@@ -71,11 +79,12 @@ def check_report(folder: Path, overwrite: bool) -> None:
 def store_validation(checkpoint: Checkpoint, summaries: Mapping[str, Any]) -> None:
     """Write the summaries into the checkpoint's file, beside those of other sizes it may have.
 
-    Raises CheckpointError, the old file being kept.
+    Those without iterations leave k as it was. Raises CheckpointError, the old file being kept.
     """
-    earlier = checkpoint.info.get("validation")
-    merged = {**(earlier if isinstance(earlier, dict) else {}), **summaries}
-    info = {**checkpoint.info, "validation": merged}
+    stored = checkpoint.info.get("validation")
+    earlier = stored if isinstance(stored, dict) else {}
+    anew = {size: merged(earlier.get(size), summary) for size, summary in summaries.items()}
+    info = {**checkpoint.info, "validation": {**earlier, **anew}}
     save_checkpoint({**checkpoint.contents, KEY: info}, checkpoint.path)
 
 
@@ -84,6 +93,7 @@ def _plain(result: PhotoResult) -> dict[str, Any]:
         "photo": result.name,
         "network": result.network,
         "unchanged": result.unchanged,
+        **_looks(result),
         "k": {start: None if math.isinf(k) else k for start, k in result.k.items()},
         "curves": {start: list(curve.totals) for start, curve in result.curves.items()},
         "seconds_per_iteration": {
@@ -91,6 +101,12 @@ def _plain(result: PhotoResult) -> dict[str, Any]:
         },
         "seconds_per_pass": result.forward_seconds,
     }
+
+
+def _looks(result: PhotoResult) -> dict[str, Any]:
+    """What is known of a result's looks, by name."""
+    looks = dataclasses.asdict(result.looks)
+    return {name: value for name, value in looks.items() if value is not None}
 
 
 def _page(head: Mapping[str, Any], summaries: Mapping[str, Any], results: Sized) -> str:
@@ -106,56 +122,86 @@ def _page(head: Mapping[str, Any], summaries: Mapping[str, Any], results: Sized)
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{STYLE}</style><h1>{html.escape(title)}</h1><table>{facts}</table>"
         "<p>k is the number of L-BFGS iterations after which optimizing a picture has the "
-        "network's loss (Johnson et al. 2016, section 4.1): the larger, the better the network.</p>"
+        "network's loss (Johnson et al. 2016, section 4.1): the larger, the better the network. "
+        "Likeness is the distance to the painting over the photograph's own: 0 has the painting's "
+        "colours and strokes, 1 is no nearer than the photograph. Kept is how much of the "
+        "photograph's edges is left: 1 is all.</p>"
         f"{sections}</html>"
     )
 
 
 def _section(size: int, summary: Mapping[str, Any], results: Sequence[PhotoResult]) -> str:
-    limit, seconds = summary["limit"], summary["seconds"]
-    equal = summary["speedup"]["at_equal_loss"]
-    rows = {
-        "k from noise": quartiles_text(summary["k"], limit),
-        "k from the photograph": quartiles_text(summary["k_from_content"], limit),
-        "network's loss, median": f"{summary['network_loss']:.4g}",
-        "unchanged photograph's loss, median": f"{summary['unchanged_loss']:.4g}",
-        "one pass": f"{seconds['pass'] * 1000:.1f} ms",
-        "one iteration": f"{seconds['iteration'] * 1000:.0f} ms",
-        "speed-up at equal loss": "beyond the limit" if equal is None else f"{equal:.0f} times",
-        "speed-up against 500 iterations": f"{summary['speedup']['at_500_iterations']:.0f} times",
-        "machine": summary["machine"],
-    }
+    limit = summary.get("limit", 0)
     table = "".join(
-        f"<tr><th>{name}</th><td>{html.escape(text)}</td></tr>" for name, text in rows.items()
+        f"<tr><th>{name}</th><td>{html.escape(text)}</td></tr>"
+        for name, text in {**_rows(summary), **_rows_of_iterations(summary)}.items()
     )
     return (
         f"<h2>{size} x {size} pixels, {summary['photos']} photographs</h2><table>{table}</table>"
-        f"<figure>{plot(results, limit)}<figcaption>Loss against iterations, from "
-        f'<span style="color:{COLORS["noise"]}">noise</span> and from the '
-        f'<span style="color:{COLORS["content"]}">photograph</span>; dots are where each curve '
-        "reaches its network's loss; the dashed line is the networks' median.</figcaption></figure>"
+        f"{_figure(results, limit) if limit else ''}"
         f'<figure><img alt="contact sheet" src="{_data_url(sheet(results, limit))}"></figure>'
     )
 
 
+def _rows(summary: Mapping[str, Any]) -> dict[str, str]:
+    rows = {"likeness, kept, means": looks_text(summary)}
+    if "rank" in summary:
+        rows["its own painting is the nearest on"] = rank_text(summary["rank"])
+    return rows | {
+        "k from noise": quartiles_text(summary, "k"),
+        "k from the photograph": quartiles_text(summary, "k_from_content"),
+        "network's loss, median": f"{summary['network_loss']:.4g}",
+        "unchanged photograph's loss, median": f"{summary['unchanged_loss']:.4g}",
+        "one pass": f"{summary['seconds']['pass'] * 1000:.1f} ms",
+        "machine": summary["machine"],
+    }
+
+
+def _rows_of_iterations(summary: Mapping[str, Any]) -> dict[str, str]:
+    if "speedup" not in summary:
+        return {}
+    equal, papers = summary["speedup"]["at_equal_loss"], summary["speedup"]["at_500_iterations"]
+    return {
+        "one iteration": f"{summary['seconds']['iteration'] * 1000:.0f} ms",
+        "speed-up at equal loss": "beyond the limit" if equal is None else f"{equal:.0f} times",
+        "speed-up against 500 iterations": f"{papers:.0f} times",
+    }
+
+
+def _figure(results: Sequence[PhotoResult], limit: int) -> str:
+    return (
+        f"<figure>{plot(results, limit)}<figcaption>Loss against iterations, from "
+        f'<span style="color:{COLORS["noise"]}">noise</span> and from the '
+        f'<span style="color:{COLORS["content"]}">photograph</span>; dots are where each curve '
+        "reaches its network's loss; the dashed line is the networks' median.</figcaption></figure>"
+    )
+
+
 def sheet(results: Sequence[PhotoResult], limit: int) -> Image.Image:
-    """Rows of photograph | network | optimization from noise at k | at the limit."""
+    """Rows of photograph | network | optimization from noise at k | at the limit, the latter two
+    where there were iterations.
+    """
     rows = []
     for result in results[:SHOWN]:
-        curve, k = result.curves["noise"], result.k["noise"]
-        total = result.network["total"]
-        at_k = [] if curve.reached is None else [
-            Tile(to_picture(curve.reached), f"L-BFGS, k = {count_text(k, limit)}")
-        ]  # fmt: skip
-        never = Tile(None, f"L-BFGS: {count_text(None, limit)}")
-        assert curve.last is not None
-        rows.append([
+        told = f"network: {result.network['total']:.3g}, {looks_text(_looks(result))}"
+        row = [
             Tile(to_picture(result.content), f"unchanged: {result.unchanged:.3g}"),
-            Tile(to_picture(result.stylized), f"network: {total:.3g}"),
-            *(at_k or [never]),
-            Tile(to_picture(curve.last), f"{len(curve.totals) - 1}: {min(curve.totals):.3g}"),
-        ])  # fmt: skip
+            Tile(to_picture(result.stylized), told),
+        ]
+        rows.append([*row, *_optimized(result, limit)])
     return contact_sheet(rows)
+
+
+def _optimized(result: PhotoResult, limit: int) -> Iterable[Tile]:
+    if not limit:
+        return
+    curve = result.curves["noise"]
+    if curve.reached is None:
+        yield Tile(None, f"L-BFGS: {count_text(None, limit)}")
+    else:
+        yield Tile(to_picture(curve.reached), f"L-BFGS, k = {count_text(result.k['noise'], limit)}")
+    assert curve.last is not None
+    yield Tile(to_picture(curve.last), f"{len(curve.totals) - 1}: {min(curve.totals):.3g}")
 
 
 def _data_url(picture: Image.Image) -> str:

@@ -1,7 +1,8 @@
 """What a checkpoint is worth: the iterations of optimization that reach the network's loss.
 
 Johnson et al. (2016), section 4.1, report that their network equals 50 to 100 iterations of L-BFGS
-on held-out images; this is that measurement, for any checkpoint.
+on held-out images; this is that measurement, for any checkpoint. It says how well the loss is
+imitated; how much a result looks like the painting, ``fastnst.reference.likeness`` says beside it.
 """
 
 from __future__ import annotations
@@ -10,52 +11,55 @@ import functools
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastnst.checkpoint import Checkpoint
 from fastnst.crops import center_crop
-from fastnst.device import describe_machine
 from fastnst.errors import CheckpointError, DataError, ImageReadError
-from fastnst.image import read_picture
+from fastnst.image import read_picture, to_picture
 from fastnst.networks import TransferNetwork
 from fastnst.perceptual.losses import PerceptualLoss
 from fastnst.perceptual.weights import Progress as DownloadProgress
 from fastnst.perceptual.weights import load_backbone
 from fastnst.photos import find_photos, fingerprint, hold_out, pick_evenly
-from fastnst.reference.curves import Curve, descend, iterations_to, noise_like, quantile
+from fastnst.reference.curves import Curve, descend, iterations_to, noise_like
+from fastnst.reference.paintings import Known, Looks, look
 
 STARTS = ("noise", "content")
 # Photographs in the contact sheet.
 SHOWN = 4
-# Johnson et al. compare with this many iterations.
-PAPERS_ITERATIONS = 500
 FORWARD_RUNS = 5
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is validated: a checkpoint's network against the loss it was trained with."""
+    """What is validated: a checkpoint's network against the loss it was trained with, and against
+    the paintings.
+    """
 
     network: TransferNetwork
     loss: PerceptualLoss
     device: torch.device
+    known: Known = field(default_factory=Known)
 
 
 @dataclass(frozen=True)
 class PhotoResult:
-    """One photograph: pictures (1, 3, S, S), 0..1; losses; curves and k by the start's name."""
+    """One photograph: pictures (1, 3, S, S), 0..1; losses; what it looks like; curves and k by the
+    start's name, none where there were no iterations.
+    """
 
     name: str
     content: Tensor
     stylized: Tensor
     network: dict[str, float]
     unchanged: float
+    looks: Looks
     forward_seconds: float
     curves: dict[str, Curve]
     k: dict[str, float]
@@ -121,7 +125,8 @@ def measure_photo(
 ) -> PhotoResult:
     """Everything about one photograph's middle square of side ``size``.
 
-    Unless ``whole``, curves end where they have reached the network. Raises ImageReadError.
+    Curves have ``limit`` iterations, and with 0 there are none; unless ``whole``, they end where
+    they have reached the network. Raises ImageReadError.
     """
     crop = center_crop(read_picture(path, shrink_to=size), size).unsqueeze(0).float() / 255
     content = crop.to(subject.device).contiguous(memory_format=torch.channels_last)
@@ -133,7 +138,8 @@ def measure_photo(
     total = float(parts.total)
     if not math.isfinite(total):
         raise CheckpointError(f"the network's loss on {path} is not a finite number")
-    starts = {"noise": noise_like(content, seed), "content": content}
+    looks = look(to_picture(stylized), to_picture(content), subject.known)
+    starts = {"noise": noise_like(content, seed), "content": content} if limit else {}
     curves = {
         name: descend(
             subject.loss, content, start, limit, total, whole,
@@ -144,7 +150,7 @@ def measure_photo(
     return PhotoResult(
         path.name, content, stylized,
         {"total": total, **{name: float(part) for name, part in parts.named().items()}},
-        unchanged, seconds, curves,
+        unchanged, looks, seconds, curves,
         {name: iterations_to(curve.totals, total) for name, curve in curves.items()},
     )  # fmt: skip
 
@@ -175,8 +181,9 @@ def measure_photos(
     """``measure_photo`` for each; unreadable ones are told and left out.
 
     The first ``whole`` have curves to the limit, the others as far as the network's loss.
-    ``on_iteration(number, start, step)`` returns whether to end at once; then the photograph under
-    way is dropped, and there may be none. Raises DataError where none is readable.
+    ``on_iteration(number, start, step)``, before a photograph with no start, returns whether to end
+    at once; then the photograph under way is dropped, and there may be none. Raises DataError where
+    none is readable.
     """
     results: list[PhotoResult] = []
     for number, path in enumerate(photos.files):
@@ -187,6 +194,8 @@ def measure_photos(
             ended = ended or on_iteration(number, start, step)
             return ended
 
+        if watch("", 0):
+            return results
         to_the_end = len(results) < whole
         try:
             result = measure_photo(subject, path, size, seed + number, limit, to_the_end, watch)
@@ -199,64 +208,3 @@ def measure_photos(
     if not results:
         raise DataError("none of the photographs to measure with can be read")
     return results
-
-
-def summarize(results: Sequence[PhotoResult], limit: int, device: torch.device) -> dict[str, Any]:
-    """The figures of one size as plain data; what exceeds the limit is None, and counted.
-
-    ``k`` is from noise, the paper's protocol; ``k_from_content`` from the photograph. Speed-ups are
-    against k iterations (equal loss) and against the paper's 500.
-    """
-    forward = statistics.median(result.forward_seconds for result in results)
-    iteration = statistics.median(
-        curve.seconds_per_iteration for result in results for curve in result.curves.values()
-    )
-    counts = {start: [result.k[start] for result in results] for start in STARTS}
-    median = quantile(counts["noise"], 0.5)
-    return {
-        "photos": len(results),
-        "limit": limit,
-        "network_loss": _median(result.network["total"] for result in results),
-        "unchanged_loss": _median(result.unchanged for result in results),
-        "k": _quartiles(counts["noise"]),
-        "k_from_content": _quartiles(counts["content"]),
-        "seconds": {
-            "pass": forward,
-            "iteration": iteration,
-            "k_iterations": _finite(median * iteration),
-            "500_iterations": PAPERS_ITERATIONS * iteration,
-        },
-        "speedup": {
-            "at_equal_loss": _finite(median * iteration / forward),
-            "at_500_iterations": PAPERS_ITERATIONS * iteration / forward,
-        },
-        "machine": describe_machine(device),
-    }
-
-
-def _median(values: Any) -> float:
-    return float(statistics.median(values))
-
-
-def _quartiles(counts: Sequence[float]) -> dict[str, Any]:
-    return {
-        "median": _finite(quantile(counts, 0.5)),
-        "q1": _finite(quantile(counts, 0.25)),
-        "q3": _finite(quantile(counts, 0.75)),
-        "beyond_limit": sum(math.isinf(count) for count in counts),
-    }
-
-
-def _finite(value: float) -> float | None:
-    return round(value, 6) if math.isfinite(value) else None
-
-
-def count_text(value: float | None, limit: int) -> str:
-    """An iteration count, or "more than LIMIT"."""
-    return f"more than {limit}" if value is None else f"{value:.1f}"
-
-
-def quartiles_text(counts: dict[str, Any], limit: int) -> str:
-    """As in 36.1 (quartiles 30.2 to 41.0)."""
-    median, low, high = (count_text(counts[name], limit) for name in ("median", "q1", "q3"))
-    return f"{median} (quartiles {low} to {high})"

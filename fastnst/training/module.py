@@ -8,11 +8,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from fastnst.checkpoint import TARGETS_KEY, halved, pack_statistics
+from fastnst.checkpoint import SIGNATURE_KEY, TARGETS_KEY, halved, pack_statistics
 from fastnst.config import TrainConfig
 from fastnst.description import KEY
 from fastnst.networks import TransferNetwork
 from fastnst.perceptual.losses import LossParts, PerceptualLoss
+from fastnst.reference.likeness import Signature
+from fastnst.reference.paintings import pack_signature
 from fastnst.training.budget import Budget, learning_rate, style_ramp, style_share
 from fastnst.training.data import Batch
 from fastnst.training.optimizer import build_optimizer
@@ -23,7 +25,8 @@ class StyleTraining(pl.LightningModule):
     """Trains ``network`` against the frozen ``perceptual_loss``.
 
     Only the network is a submodule, so that it alone is saved and optimized; ``description`` is the
-    checkpoint's ``fastnst`` entry, kept up to date by ``on_save_checkpoint``.
+    checkpoint's ``fastnst`` entry, kept up to date by ``on_save_checkpoint``, and ``signature``
+    what the painting looks like.
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class StyleTraining(pl.LightningModule):
         budget: Budget,
         description: dict[str, Any],
         batch_size: int = 1,
+        signature: Signature | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -41,6 +45,7 @@ class StyleTraining(pl.LightningModule):
         self.budget = budget
         self.description = description
         self.batch_size = batch_size
+        self.signature = signature
         self.learning_rate = 0.0
         # What the guard lowers after a rollback, and what it looks at.
         self.rate_factor = 1.0
@@ -118,6 +123,8 @@ class StyleTraining(pl.LightningModule):
         checkpoint[TARGETS_KEY] = {
             layer: pack_statistics(target) for layer, target in self.perceptual_loss.targets.items()
         }
+        if self.signature is not None:
+            checkpoint[SIGNATURE_KEY] = pack_signature(self.signature)
 
 
 def saturation(images: Tensor) -> float:

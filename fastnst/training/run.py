@@ -26,6 +26,7 @@ from fastnst.perceptual.build import build_loss
 from fastnst.perceptual.losses import PerceptualLoss
 from fastnst.perceptual.weights import Progress as DownloadProgress
 from fastnst.photos import find_photos, hold_out, pick_evenly
+from fastnst.reference.likeness import Signature, pooled, signature
 from fastnst.reference.sources import check_size
 from fastnst.training.budget import Budget, style_ramp
 from fastnst.training.callbacks import (
@@ -52,7 +53,7 @@ from fastnst.training.photo_cache import choose_cache
 from fastnst.training.plan import IMAGE_SIZE, Plan, make_plan, time_step
 from fastnst.training.start import JUDGES, find_init, start_network, wear_nearest_style
 from fastnst.training.trainer import build_trainer
-from fastnst.training.validation import CheapValidation
+from fastnst.training.validation import CheapLikeness, CheapValidation
 
 # Side of the held-out crops at most: a size at which pictures are looked at. Twice the training
 # crops' side where that is less, so that tiny runs stay quick.
@@ -63,14 +64,15 @@ PANEL_PHOTOS = 4
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a run ended: the checkpoint it wrote, its run folder, the held-out losses, its steps
-    and seconds, the step of the weights that were kept, and the signal that ended it early, if one
-    did.
+    """How a run ended: the checkpoint it wrote, its run folder, the held-out losses, likeness and
+    kept on these photographs (empty where not measured), its steps and seconds, the step of the
+    weights that were kept, and the signal that ended it early, if one did.
     """
 
     checkpoint: Path
     run_folder: Path
     losses: dict[str, float]
+    likeness: dict[str, Any]
     steps: int
     seconds: float
     kept_step: int
@@ -79,10 +81,13 @@ class TrainResult:
 
 @dataclass(frozen=True)
 class Styles:
-    """Style images as (1, 3, H, W) tensors, with what the checkpoint says of them."""
+    """Style images as (1, 3, H, W) tensors, with what the checkpoint says of them, and what they
+    look like as one.
+    """
 
     images: list[Tensor]
     described: list[dict[str, Any]]
+    signature: Signature
     thumbnail: Tensor
 
 
@@ -122,7 +127,9 @@ def train(
         cache.side if cache else None,
     )  # fmt: skip
     budget = _budget(config, earlier, description)
-    module = StyleTraining(network, loss, config, budget, description, plan.batch_size)
+    module = StyleTraining(
+        network, loss, config, budget, description, plan.batch_size, styles.signature
+    )
     batches = photo_batches(
         PhotoDataset(for_training, plan.image_size, config.seed, cache),
         plan.batch_size,
@@ -147,6 +154,7 @@ def train(
         measured = pick_evenly(held_out, config.validation_photos)
         crops = center_crops(measured, plan.image_size).to(device)
         watchers.append(CheapValidation(crops, loss.to(device), notify))
+        watchers.append(CheapLikeness(watched.images, styles.signature))
     return _fit(
         config, module, batches, best, watchers, len(for_training), device, precision, on_progress
     )
@@ -185,6 +193,10 @@ def _fit(
         trainer.save_checkpoint(last)
         target = config.output_path if finished else last
         kept = best.install(module) if finished else trainer.global_step
+        if kept != trainer.global_step:
+            for watcher in watchers:
+                if isinstance(watcher, CheapLikeness):
+                    watcher.describe(module)
         if finished:
             trainer.save_checkpoint(target, weights_only=True)
         log_outcome(logger, module.description, finished)
@@ -193,6 +205,7 @@ def _fit(
         target,
         run_folder,
         losses,
+        module.description.get("likeness", {}),
         training["steps"],
         training["seconds"],
         kept,
@@ -271,7 +284,8 @@ def read_styles(config: TrainConfig) -> Styles:
 
     Raises ImageReadError; ConfigError where that is too small for the layers of the loss.
     """
-    pictures = [resize_short_side(read_picture(path), config.style_size) for path in config.style]
+    originals = [read_picture(path) for path in config.style]
+    pictures = [resize_short_side(picture, config.style_size) for picture in originals]
     for path, picture in zip(config.style, pictures, strict=True):
         check_size(picture, path, (*config.content_layers, *config.style_layers))
     weights = config.style_weights or (1.0,) * len(pictures)
@@ -280,7 +294,8 @@ def read_styles(config: TrainConfig) -> Styles:
         for path, picture, weight in zip(config.style, pictures, weights, strict=True)
     ]
     thumbnail = center_crop(pictures[0], PANEL_SIZE).unsqueeze(0).float() / 255
-    return Styles([to_tensor(picture) for picture in pictures], described, thumbnail)
+    looks = pooled([signature(picture) for picture in originals], weights)
+    return Styles([to_tensor(picture) for picture in pictures], described, looks, thumbnail)
 
 
 def panel_size(plan: Plan) -> int:
