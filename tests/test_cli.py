@@ -75,7 +75,7 @@ TRAIN = ["train", "--style", "{style}", "--data", "{photos}", "--output", "{tmp}
         (
             {"--style-layers": "relu5_1/4"},
             "",
-            "48 pixels are too few for relu5_1/4, which needs 64",
+            "too few for relu5_1/4, which needs 64",
         ),
         ({"--content-layers": "relu4_1/4", "--style-size": "64"}, "", "crops of 32 pixels are too"),
         ({"--stability-weight": "-1"}, "", "stability_weight must be"),

@@ -10,7 +10,7 @@ from numpy_vgg import reference_features
 from fastnst.config import LossConfig
 from fastnst.errors import ConfigError
 from fastnst.perceptual.losses import PerceptualLoss, style_targets
-from fastnst.perceptual.summaries import gram_matrix, moments
+from fastnst.perceptual.style_statistics import gram_matrix, moments
 from fastnst.perceptual.terms import content_loss, moments_loss, style_loss, total_variation_loss
 
 

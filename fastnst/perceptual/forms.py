@@ -1,7 +1,7 @@
 """The forms of the loss, fastnst's own and those of the literature, each a list of terms.
 
 To add a term, write its function in ``terms`` (and, where it compares a style by something new,
-what sums features up in ``summaries``), give it a weight in ``LossConfig``, and put it into a form.
+what sums features up in ``style_statistics``), give it a weight in ``LossConfig``, and put it into a form.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fastnst.config import LossConfig
 from fastnst.perceptual.backbone import PIXELS, Features
-from fastnst.perceptual.summaries import MOMENTS, Statistics, Summary, gram_summary
+from fastnst.perceptual.style_statistics import MOMENTS, Statistics, Summary, gram_summary
 from fastnst.perceptual.terms import (
     content_loss,
     content_loss_sum,

@@ -16,7 +16,7 @@ from fastnst.config import LossConfig
 from fastnst.errors import BackboneError, ConfigError
 from fastnst.perceptual.backbone import Backbone, Features
 from fastnst.perceptual.forms import FORMS, Term, View
-from fastnst.perceptual.summaries import Statistics
+from fastnst.perceptual.style_statistics import Statistics
 from fastnst.perceptual.terms import EPSILON
 
 # The style's statistics by layer, such as {"relu3_1": {"mean": (C,), "covariance": (C, C)}}.

@@ -18,6 +18,9 @@ from torchvision.utils import make_grid
 from fastnst.perceptual.backbone import Features
 from fastnst.training.module import StyleTraining
 
+# Side of the held-out crops at most: a size at which pictures are looked at. Twice the training
+# crops' side where that is less, so that tiny runs stay quick.
+PANEL_SIZE = 256
 # Checks of the held-out loss along a run, unless they would take more than this share of it.
 CHECKS = 20
 MAX_SHARE = 0.03

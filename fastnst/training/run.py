@@ -11,23 +11,19 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 
 from fastnst.checkpoint import Checkpoint, load_checkpoint
 from fastnst.config import TrainConfig
-from fastnst.crops import center_crop, center_crops
+from fastnst.crops import center_crops
 from fastnst.device import choose_device, has_bfloat16
 from fastnst.errors import CheckpointError, ConfigError
 from fastnst.files import make_writable, reason
-from fastnst.image import read_picture, resize_short_side, to_tensor
 from fastnst.networks import TransferNetwork
 from fastnst.perceptual.backbone import coarsest, smallest_side
 from fastnst.perceptual.build import build_loss
 from fastnst.perceptual.losses import PerceptualLoss
 from fastnst.perceptual.weights import Progress as DownloadProgress
 from fastnst.photos import find_photos, hold_out, pick_evenly
-from fastnst.reference.likeness import Signature, pooled, signature
-from fastnst.reference.sources import check_size
 from fastnst.training.budget import Budget, style_ramp
 from fastnst.training.callbacks import (
     BadFiles,
@@ -37,9 +33,9 @@ from fastnst.training.callbacks import (
     Progress,
 )
 from fastnst.training.data import Batch, PhotoDataset, needed_side
-from fastnst.training.describe import describe_run, describe_style, refuse_other_settings
+from fastnst.training.describe import describe_run, refuse_other_settings
 from fastnst.training.guard import Guard
-from fastnst.training.held_out import BestWeights, HeldOut, Panel
+from fastnst.training.held_out import PANEL_SIZE, BestWeights, HeldOut, Panel
 from fastnst.training.intake import naming_dead_workers, photo_batches
 from fastnst.training.logs import (
     log_configuration,
@@ -52,12 +48,10 @@ from fastnst.training.module import StyleTraining, saturation
 from fastnst.training.photo_cache import choose_cache
 from fastnst.training.plan import IMAGE_SIZE, Plan, make_plan, time_step
 from fastnst.training.start import JUDGES, find_init, start_network, wear_nearest_style
+from fastnst.training.styles import read_styles
 from fastnst.training.trainer import build_trainer
 from fastnst.training.validation import CheapLikeness, CheapValidation
 
-# Side of the held-out crops at most: a size at which pictures are looked at. Twice the training
-# crops' side where that is less, so that tiny runs stay quick.
-PANEL_SIZE = 256
 # Held-out photographs that are watched while training.
 PANEL_PHOTOS = 4
 
@@ -77,18 +71,6 @@ class TrainResult:
     seconds: float
     kept_step: int
     received: int | None
-
-
-@dataclass(frozen=True)
-class Styles:
-    """Style images as (1, 3, H, W) tensors, with what the checkpoint says of them, and what they
-    look like as one.
-    """
-
-    images: list[Tensor]
-    described: list[dict[str, Any]]
-    signature: Signature
-    thumbnail: Tensor
 
 
 def train(
@@ -277,25 +259,6 @@ def check_output(config: TrainConfig) -> None:
             make_writable(folder)
         except OSError as error:
             raise ConfigError(f"{folder}: can't be written to ({reason(error)})") from error
-
-
-def read_styles(config: TrainConfig) -> Styles:
-    """The style images, their short sides scaled to ``style_size``.
-
-    Raises ImageReadError; ConfigError where that is too small for the layers of the loss.
-    """
-    originals = [read_picture(path) for path in config.style]
-    pictures = [resize_short_side(picture, config.style_size) for picture in originals]
-    for path, picture in zip(config.style, pictures, strict=True):
-        check_size(picture, path, (*config.content_layers, *config.style_layers))
-    weights = config.style_weights or (1.0,) * len(pictures)
-    described = [
-        describe_style(path, picture, weight)
-        for path, picture, weight in zip(config.style, pictures, weights, strict=True)
-    ]
-    thumbnail = center_crop(pictures[0], PANEL_SIZE).unsqueeze(0).float() / 255
-    looks = pooled([signature(picture) for picture in originals], weights)
-    return Styles([to_tensor(picture) for picture in pictures], described, looks, thumbnail)
 
 
 def panel_size(plan: Plan) -> int:

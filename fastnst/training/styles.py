@@ -1,0 +1,47 @@
+"""The style images of a run: as tensors, in words, and what they look like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from fastnst.config import TrainConfig
+from fastnst.crops import center_crop
+from fastnst.image import read_picture, resize_short_side, to_tensor
+from fastnst.reference.likeness import Signature, pooled, signature
+from fastnst.reference.sources import check_size
+from fastnst.training.describe import describe_style
+from fastnst.training.held_out import PANEL_SIZE
+
+
+@dataclass(frozen=True)
+class Styles:
+    """Style images as (1, 3, H, W) tensors, with what the checkpoint says of them, and what they
+    look like as one.
+    """
+
+    images: list[Tensor]
+    described: list[dict[str, Any]]
+    signature: Signature
+    thumbnail: Tensor
+
+
+def read_styles(config: TrainConfig) -> Styles:
+    """The style images, their short sides scaled to ``style_size``.
+
+    Raises ImageReadError; ConfigError where that is too small for the layers of the loss.
+    """
+    originals = [read_picture(path) for path in config.style]
+    pictures = [resize_short_side(picture, config.style_size) for picture in originals]
+    for path, picture in zip(config.style, pictures, strict=True):
+        check_size(picture, path, (*config.content_layers, *config.style_layers))
+    weights = config.style_weights or (1.0,) * len(pictures)
+    described = [
+        describe_style(path, picture, weight)
+        for path, picture, weight in zip(config.style, pictures, weights, strict=True)
+    ]
+    thumbnail = center_crop(pictures[0], PANEL_SIZE).unsqueeze(0).float() / 255
+    looks = pooled([signature(picture) for picture in originals], weights)
+    return Styles([to_tensor(picture) for picture in pictures], described, looks, thumbnail)
