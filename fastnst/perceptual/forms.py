@@ -1,7 +1,8 @@
 """The forms of the loss, fastnst's own and those of the literature, each a list of terms.
 
 To add a term, write its function in ``terms`` (and, where it compares a style by something new,
-what sums features up in ``style_statistics``), give it a weight in ``LossConfig``, and put it into a form.
+what sums features up in ``style_statistics``), give it a weight in ``LossConfig``, and put it into
+a form.
 """
 
 from __future__ import annotations
