@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, overload
@@ -24,12 +25,38 @@ class Filter:
     """Call it with a picture, get the stylized picture as a PIL image.
 
     A picture is a path, a PIL image of any mode, or an array (H, W, 3) or (H, W), uint8 or float
-    0..1, RGB. A mapping of arrays, as Ray Data's ``map_batches`` hands them, comes back with the
-    pictures of its column "image" (N, H, W, 3) stylized, uint8.
+    0..1, RGB. A mapping of arrays, as Ray Data's ``map_batches`` hands them, comes back
+    with the pictures of its column "image" (N, H, W, 3) stylized, uint8.
+
+    Threads may share a filter. One that was pickled or deep-copied reads its checkpoint again when
+    it is first used, with the same options (device, engine, mix), and that raises CheckpointError
+    where the file is gone or has changed. (Not when it is unpickled: where a worker of
+    ``multiprocessing.Pool`` fails at that, the pool waits for ever.)
     """
 
     def __init__(self, stylizer: Stylizer) -> None:
-        self.stylizer = stylizer
+        self._again, self._lock = stylizer.again, threading.Lock()
+        self._stylizer: Stylizer | None = stylizer
+
+    @property
+    def stylizer(self) -> Stylizer:
+        """What computes. Raises CheckpointError in a copy."""
+        with self._lock:
+            if self._stylizer is None:
+                self._stylizer = self._again()
+            return self._stylizer
+
+    def __copy__(self) -> Filter:
+        shared = type(self).__new__(type(self))
+        shared.__dict__.update(self.__dict__)
+        return shared
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_lock": None, "_stylizer": None}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
 
     @classmethod
     def load(
