@@ -27,7 +27,8 @@ def load(
     """The filter of a checkpoint's file, or of a style that comes with fastnst, by its name.
 
     ``engine`` is "torch", "openvino" or "auto", which takes what is fastest here. ``mix`` has other
-    styles and the share of each, as in ``{"udnie": 0.4}``.
+    styles and the share of each, as in ``{"udnie": 0.4}``. Threads may share the filter; it can be
+    pickled (``fastnst.filters.Filter``).
     Raises CheckpointError or ConfigError.
     """
     # Imported here, so that "import fastnst" costs nothing.

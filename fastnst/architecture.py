@@ -6,7 +6,7 @@ layers' places in the chain: ``body.7`` and so on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -175,6 +175,20 @@ def chain(kind: str, options: Mapping[str, Any] | None = None) -> tuple[Layer, .
     consists of.
     """
     return (FromLevels(), *_named(NETWORKS[kind](**(options or {})), "body"), ToLevels())
+
+
+def weight_shapes(layers: Sequence[Layer]) -> dict[str, tuple[int, ...]]:
+    """The shape of each weight of ``chain``'s layers, by its name."""
+    found: dict[str, tuple[int, ...]] = {}
+    for layer in layers:
+        if isinstance(layer, Residual):
+            found |= weight_shapes(layer.body)
+        if isinstance(layer, Conv):
+            kernel = (layer.channels, layer.width, layer.kernel, layer.kernel)
+            found |= {f"{layer.name}.weight": kernel, f"{layer.name}.bias": (layer.channels,)}
+        if isinstance(layer, Norm):
+            found |= {f"{layer.name}.{kind}": (layer.channels,) for kind in ("weight", "bias")}
+    return found
 
 
 def _named(layers: tuple[Layer, ...], name: str) -> tuple[Layer, ...]:

@@ -6,6 +6,7 @@ unpickler here knows no more than tensors and plain data, so that reading can't 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import pickle
@@ -26,6 +27,9 @@ from fastnst.errors import CheckpointError
 MAX_BYTES = 2_000_000_000
 # The first bytes of its older files: a pickle of the number 0x1950a86a20f9469cfc6c.
 LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+# Where names come from that PyTorch's own loader, which runs no code either, may know what to do
+# with: counters, sets, devices, types, tensors of other kinds.
+PLAIN_MODULES = ("torch", "collections", "builtins", "_codecs")
 # PyTorch's storages that NumPy has the numbers of.
 STORAGES: Mapping[str, np.dtype[Any]] = {
     "FloatStorage": np.dtype("<f4"),
@@ -37,6 +41,8 @@ STORAGES: Mapping[str, np.dtype[Any]] = {
     "CharStorage": np.dtype("<i1"),
     "ByteStorage": np.dtype("<u1"),
     "BoolStorage": np.dtype("?"),
+    # The upper halves of float32's.
+    "BFloat16Storage": np.dtype("<u2"),
 }
 
 
@@ -44,7 +50,11 @@ STORAGES: Mapping[str, np.dtype[Any]] = {
 class _Storage:
     """A storage's type, until its bytes are read."""
 
-    dtype: np.dtype[Any]
+    name: str
+
+
+class _BeyondNumpyError(Exception):
+    """Something of PyTorch's that is no plain tensor."""
 
 
 def load_arrays(path: Path) -> Any:
@@ -53,13 +63,15 @@ def load_arrays(path: Path) -> Any:
     Raises CheckpointError with the path and the reason.
     """
     if _is_legacy(path):
-        return _load_legacy(path)
+        return _load_by_torch(path)
     with reading(path), zipfile.ZipFile(path) as archive:
         [name] = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         folder = name.removesuffix("data.pkl")
         if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
             raise CheckpointError(f"{path}: too large for a checkpoint")
-        return _Unpickler(archive, folder, archive.read(name)).load()
+        with contextlib.suppress(_BeyondNumpyError):
+            return _Unpickler(archive, folder, archive.read(name)).load()
+    return _load_by_torch(path)
 
 
 def _is_legacy(path: Path) -> bool:
@@ -68,18 +80,33 @@ def _is_legacy(path: Path) -> bool:
         return file.read(len(LEGACY)) == LEGACY
 
 
-def _load_legacy(path: Path) -> Any:
-    """Such a file by PyTorch, which takes its time to start; tensors at its top alone."""
+def _load_by_torch(path: Path) -> Any:
+    """A file by PyTorch, which takes its time to start and knows all that it ever saved."""
     with reading(path):
         import torch
 
-        contents = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(contents, Mapping):
-            return contents
-        return {
-            name: value.numpy() if isinstance(value, torch.Tensor) else value
-            for name, value in contents.items()
-        }
+        return _as_arrays(torch.load(path, map_location="cpu", weights_only=True), {})
+
+
+def _as_arrays(value: Any, done: dict[int, Any]) -> Any:
+    """Tensors in dictionaries, however deep, as arrays where NumPy has their type.
+
+    ``done`` are those that were met, by their ids: one that is named twice stays one.
+    """
+    if isinstance(value, Mapping):
+        if id(value) not in done:
+            done[id(value)] = found = {}
+            found.update({name: _as_arrays(item, done) for name, item in value.items()})
+        return done[id(value)]
+    if not hasattr(value, "untyped_storage") or str(value.layout) != "torch.strided":
+        return value
+    if value.numel() * value.itemsize > value.untyped_storage().nbytes():
+        raise ValueError("a tensor beyond its storage")
+    is_short = str(value.dtype) == "torch.bfloat16"
+    try:
+        return (value.float() if is_short else value).detach().numpy()
+    except (TypeError, RuntimeError):
+        return value
 
 
 class _Unpickler(pickle.Unpickler):
@@ -94,10 +121,14 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+        if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_tensor"):
             return _array
+        if module == "torch._utils" and name.startswith("_rebuild_parameter"):
+            return _parameter
         if module == "torch" and name in STORAGES:
-            return _Storage(STORAGES[name])
+            return _Storage(name)
+        if module.partition(".")[0] in PLAIN_MODULES:
+            raise _BeyondNumpyError
         raise pickle.UnpicklingError(f"{module}.{name}")
 
     def persistent_load(self, pid: Any) -> np.ndarray:
@@ -105,7 +136,15 @@ class _Unpickler(pickle.Unpickler):
         if kind != "storage" or not isinstance(storage, _Storage) or not str(key).isalnum():
             raise pickle.UnpicklingError("no storage")
         raw = self.archive.read(f"{self.folder}data/{key}")
-        return np.frombuffer(raw, storage.dtype, int(count))
+        numbers = np.frombuffer(raw, STORAGES[storage.name], int(count))
+        if storage.name == "BFloat16Storage":
+            return (numbers.astype("<u4") << 16).view("<f4")
+        return numbers
+
+
+def _parameter(values: np.ndarray, *_: Any) -> np.ndarray:
+    """What ``torch._utils._rebuild_parameter`` rebuilds, as the array that it holds."""
+    return values
 
 
 def _array(

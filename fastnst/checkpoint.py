@@ -32,6 +32,9 @@ SIGNATURE_KEY = "signature"
 # A base's styles: their names, and the scales and shifts of every norm, (styles, C) by name.
 BANK_KEY = "fastnst_style_bank"
 
+# The types of numbers that weights may have, as the engine without PyTorch has it.
+FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -102,16 +105,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
     weights = own_weights(contents)
     for name, value in weights.items():
         if not isinstance(value, Tensor) or not _is_whole(value):
-            raise CheckpointError(f"{path}: {name} is no tensor of numbers that are all stored")
+            raise CheckpointError(f"{path}: {name} is no tensor of floating-point numbers")
         if not bool(torch.isfinite(value).all()):
             raise CheckpointError(f"{path}: {name} holds numbers that are not finite")
-    weights = {name: value.float() for name, value in weights.items()}
+    weights = {name: value.detach().float() for name, value in weights.items()}
     return Checkpoint(path, info, weights, contents)
 
 
 def _is_whole(value: Tensor) -> bool:
     """Whether a tensor fits its storage: one that repeats numbers may be larger than memory."""
-    if value.layout is not torch.strided or value.is_quantized:
+    if value.layout is not torch.strided or value.dtype not in FLOATS:
         return False
     return value.numel() * value.itemsize <= value.untyped_storage().nbytes()
 

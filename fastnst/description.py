@@ -21,6 +21,14 @@ PREFIX = "network."
 # Limits for a network that a stranger's file asks for: far above any of ours.
 MAX_OPTION = 512
 
+# How files begin that are saved in a checkpoint's place, what they are, and what to do.
+POINTERS = {
+    b"version https://git-lfs": "a Git LFS pointer; 'git lfs pull' fetches the checkpoint itself",
+    b"/annex/objects/": "a git-annex pointer; 'git annex get' fetches the checkpoint itself",
+    b"\x1f\x8b": "compressed with gzip; unpack it first",
+}
+ERRAND = "the download brought an error or a page to confirm; fetch it again"
+
 # What ``fastnst`` must hold, with the type of each entry.
 SCHEMA: Mapping[str, type] = {
     "format_version": int,
@@ -44,6 +52,7 @@ def reading(path: Path) -> Iterator[None]:
     if not os.path.isfile(path):
         raise CheckpointError(f"{path}: no such checkpoint")
     try:
+        _refuse_others(path)
         _refuse_bomb(path)
         yield
     except CheckpointError:
@@ -57,6 +66,30 @@ def reading(path: Path) -> Iterator[None]:
     # A damaged file shows itself as BadZipFile, RuntimeError, KeyError, UnicodeDecodeError, ...
     except Exception as error:
         raise CheckpointError(f"{path}: not a checkpoint, or cut short or damaged") from error
+
+
+def _refuse_others(path: Path) -> None:
+    """Raises CheckpointError for what is none by its first bytes, with what it is."""
+    with open(path, "rb") as file:
+        head = file.read(512)
+    told = next((told for start, told in POINTERS.items() if head.startswith(start)), "")
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith(b"<"):
+        is_html = re.match(rb"<(!--|!doctype html|html|head|body|script)", text) or b"<html" in text
+        told = f"{'an HTML' if is_html else 'an XML'} page; {ERRAND}"
+    elif head[8:10] == b'{"':
+        told = "a safetensors file, which fastnst doesn't read; save it with torch.save"
+    elif not told and _is_text(head):
+        told = f"a text file ({head.decode()[:40].strip()!r}); {ERRAND}"
+    if not head:
+        told = f"an empty file; {ERRAND}"
+    if told:
+        raise CheckpointError(f"{path}: not a checkpoint but {told}")
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether these are words; a pickle can be of printable characters, and ends with a dot."""
+    return bool(re.fullmatch(rb"[\t\r\n -~]+", head)) and not head.rstrip().endswith(b".")
 
 
 def _refuse_bomb(path: Path) -> None:

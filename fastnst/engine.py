@@ -8,13 +8,14 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnst.architecture import MULTIPLE, SMALLEST, chain
+from fastnst.architecture import MULTIPLE, SMALLEST, chain, weight_shapes
 from fastnst.archive import load_arrays
 from fastnst.cuts import Cut
 from fastnst.description import own_weights, read_description
@@ -35,6 +36,8 @@ EXACT_BELOW = 65_536
 EXACT_FROM = 16_000_000
 # Pixels of the sizes, all together, that stay ready to compute.
 KEPT_PIXELS = 4_000_000
+# Requests of a size that wait for the next call, each with room for a picture and its result.
+KEPT_REQUESTS = 4
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -72,18 +75,27 @@ def is_exact(pixels: int, precision: str = "auto") -> bool:
     return precision == "float32"
 
 
-@functools.cache
 def core() -> ov.Core:
     """OpenVINO's Core, one for the process.
 
     Each replaces the stack that signals are handled on and puts back the one before: several that
     end in another order than they began leave one that is gone, and the next signal is the last.
     """
+    with _starting:
+        return _core()
+
+
+# A cache alone would let two threads start one each.
+_starting = threading.Lock()
+
+
+@functools.cache
+def _core() -> ov.Core:
     return openvino().Core()
 
 
 class Engine:
-    """A transfer network compiled for the CPU: pixels in, pixels out.
+    """A transfer network compiled for the CPU: pixels in, pixels out, for any number of threads.
 
     ``weights`` are its arrays by their names in a ``TransferNetwork``; ``precision`` is
     ``is_exact``'s. Raises KeyError or ValueError where they are not those of ``kind`` and
@@ -99,37 +111,46 @@ class Engine:
     ) -> None:
         self._core = core()
         self.layers, self.weights, self.precision = chain(kind, options), weights, precision
-        # Weights that don't fit are found now, not at the first picture.
+        # Weights that don't fit are found now, not at the first picture. OpenVINO would repeat
+        # those of one number, and never look at one too many.
+        if weight_shapes(self.layers) != {name: value.shape for name, value in weights.items()}:
+            raise ValueError("weights of other names or shapes")
         Graph(weights).whole(self.layers, SMALLEST, SMALLEST)
         # By the sides they are for, the last used one last.
-        self._compiled: dict[tuple[int, int], ov.CompiledModel] = {}
+        self._sized: dict[tuple[int, int], _Sized] = {}
+        self._lock = threading.Lock()
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         """Stylize uint8 (H, W, 3), RGB, sRGB; the result has the same shape and type."""
         height, width = pixels.shape[:2]
         padded = pad_to_multiple(pixels)
-        stylized: np.ndarray = self._for(*padded.shape[:2])(padded[None])[0][0, :height, :width]
-        return stylized
+        stylized = self._for(*padded.shape[:2])(padded[None])
+        return stylized[0, :height, :width]
 
-    def _for(self, height: int, width: int) -> ov.CompiledModel:
+    def _for(self, height: int, width: int) -> _Sized:
         """The network for one size: it computes faster so than for any."""
         sides = (height, width)
-        found = self._compiled.pop(sides, None)
-        if found is None:
-            # Compiling takes a tenth of a second, which turns of a camera would cost each time;
-            # large sizes take more memory than time.
-            kept = self._compiled
-            while kept and height * width + sum(h * w for h, w in kept) > KEPT_PIXELS:
-                del kept[next(iter(kept))]
-            exact = is_exact(height * width, self.precision)
-            model = Graph(self.weights, exact=exact).whole(self.layers, *sides)
-            found = compiled(self._core, model, exact)
-        self._compiled[sides] = found
+        with self._lock:
+            kept = self._sized
+            found = kept.pop(sides, None)
+            if found is None:
+                # Compiling takes a tenth of a second, which turns of a camera would cost each
+                # time; large sizes take more memory than time.
+                while kept and height * width + sum(h * w for h, w in kept) > KEPT_PIXELS:
+                    del kept[next(iter(kept))]
+                found = _Sized(functools.partial(self._compile, height, width))
+            kept[sides] = found
         return found
 
+    def _compile(self, height: int, width: int) -> ov.CompiledModel:
+        exact = is_exact(height * width, self.precision)
+        model = Graph(self.weights, exact=exact).whole(self.layers, height, width)
+        return compiled(self._core, model, exact)
+
     def release(self) -> None:
-        """Give back the memory of the sizes that were computed."""
-        self._compiled.clear()
+        """Give back the memory of the sizes that were computed, once the calls have ended."""
+        with self._lock:
+            self._sized.clear()
 
     def prepare(
         self, segment: Segment, scales: Scales, sources: Sequence[np.ndarray]
@@ -154,6 +175,33 @@ class Engine:
             return Strip(features, mean, variance)
 
         return run
+
+
+class _Sized:
+    """The network for one size, compiled at the first call, which others of that size wait for.
+
+    A request holds the pixels of one call, so each call takes one of its own: one that waits, or
+    else a new one. A few wait for the next calls, however many there were at once.
+    """
+
+    def __init__(self, compile_: Callable[[], ov.CompiledModel]) -> None:
+        self._compile = compile_
+        self._model: ov.CompiledModel | None = None
+        self._waiting: list[ov.InferRequest] = []
+        self._lock = threading.Lock()
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        with self._lock:
+            if self._model is None:
+                self._model = self._compile()
+            waiting = self._waiting
+            request = waiting.pop() if waiting else self._model.create_infer_request()
+        # The result is a copy: the request may be another thread's in a moment.
+        result: np.ndarray = request.infer([pixels], share_inputs=True, share_outputs=False)[0]
+        with self._lock:
+            if len(self._waiting) < KEPT_REQUESTS:
+                self._waiting.append(request)
+        return result
 
 
 def compiled(core: Any, model: ov.Model, exact: bool) -> ov.CompiledModel:
@@ -187,7 +235,9 @@ def read_arrays(path: Path) -> Part:
     info = read_description(path, contents)
     weights = own_weights(contents)
     for name, value in weights.items():
-        if not isinstance(value, np.ndarray) or not bool(np.isfinite(value).all()):
+        if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+            raise CheckpointError(f"{path}: {name} is no tensor of floating-point numbers")
+        if not bool(np.isfinite(value).all()):
             raise CheckpointError(f"{path}: {name} holds numbers that are not finite")
     weights = {name: value.astype(np.float32) for name, value in weights.items()}
     return Part(path, info, weights)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, overload
@@ -11,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from fastnst.effects import Effects
-from fastnst.image import read_decoded
+from fastnst.image import decode_opened, read_decoded
 from fastnst.shipped import find_model
 from fastnst.stylize import Stylizer
 
@@ -24,12 +25,40 @@ class Filter:
     """Call it with a picture, get the stylized picture as a PIL image.
 
     A picture is a path, a PIL image of any mode, or an array (H, W, 3) or (H, W), uint8 or float
-    0..1, RGB. A mapping of arrays, as Ray Data's ``map_batches`` hands them, comes back with the
-    pictures of its column "image" (N, H, W, 3) stylized, uint8.
+    0..1, RGB. A PIL image comes out as its file does: upright by its EXIF data, in sRGB by its
+    colour profile, grey of 16 bits in full range, transparency kept unless all is opaque; the image
+    itself stays as it is. A mapping of arrays, as Ray Data's ``map_batches`` hands them, comes back
+    with the pictures of its column "image" (N, H, W, 3) stylized, uint8.
+
+    Threads may share a filter. One that was pickled or deep-copied reads its checkpoint again when
+    it is first used, with the same options (device, engine, mix), and that raises CheckpointError
+    where the file is gone or has changed. (Not when it is unpickled: where a worker of
+    ``multiprocessing.Pool`` fails at that, the pool waits for ever.)
     """
 
     def __init__(self, stylizer: Stylizer) -> None:
-        self.stylizer = stylizer
+        self._again, self._lock = stylizer.again, threading.Lock()
+        self._stylizer: Stylizer | None = stylizer
+
+    @property
+    def stylizer(self) -> Stylizer:
+        """What computes. Raises CheckpointError in a copy."""
+        with self._lock:
+            if self._stylizer is None:
+                self._stylizer = self._again()
+            return self._stylizer
+
+    def __copy__(self) -> Filter:
+        shared = type(self).__new__(type(self))
+        shared.__dict__.update(self.__dict__)
+        return shared
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_lock": None, "_stylizer": None}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
 
     @classmethod
     def load(
@@ -52,7 +81,8 @@ class Filter:
     ) -> Image.Image | dict[str, Any]:
         """Stylize; ``effects`` are the fields of ``fastnst.effects.Effects``.
 
-        Raises ImageReadError for a file, ValueError for anything else that is no picture.
+        Raises ImageReadError for a file or a PIL image, ValueError for anything else that is no
+        picture.
         """
         chosen = Effects(**effects)
         if not isinstance(picture, Mapping):
@@ -71,15 +101,16 @@ class Filter:
 def _opened(picture: Picture) -> tuple[Image.Image, Image.Image | None]:
     """A picture in mode RGB, and its transparency where it has any."""
     if isinstance(picture, np.ndarray):
-        picture = Image.fromarray(_bytes(picture))
-    if not isinstance(picture, Image.Image):
+        image = Image.fromarray(_bytes(picture))
+        if image.mode != "RGBA":
+            return image.convert("RGB"), None
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB"), image.getchannel("A")
+    if isinstance(picture, Image.Image):
+        decoded = decode_opened(picture)
+    else:
         decoded = read_decoded(Path(picture))
-        return decoded.picture, decoded.alpha
-    if picture.has_transparency_data:
-        rgba = picture.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB"), rgba.getchannel("A")
-    return picture.convert("RGB"), None
+    return decoded.picture, decoded.alpha
 
 
 def _bytes(array: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     import openvino as ov
 
 TELEMETRY = "openvino_telemetry"
+# What is set aside for an import is so for all threads.
+_importing = threading.Lock()
 # OpenVINO's names of NumPy's types.
 OPENVINO = {"float32": "f32", "float16": "f16", "uint8": "u8"}
 # Positions of a band whose mean is taken at once. OpenVINO's own reductions, in MVN too, add up all
@@ -56,15 +59,17 @@ def installed() -> bool:
 
 def openvino() -> ModuleType:
     """OpenVINO without the package by which its converter, never called here, reports its use."""
-    here = sys.modules.get(TELEMETRY)
-    sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # Its import fails, which is foreseen.
-    try:
-        return importlib.import_module("openvino")
-    finally:
-        if here is None:
-            del sys.modules[TELEMETRY]
-        else:
-            sys.modules[TELEMETRY] = here
+    with _importing:
+        here = sys.modules.get(TELEMETRY)
+        # Its import fails, which is foreseen.
+        sys.modules[TELEMETRY] = None  # type: ignore[assignment]
+        try:
+            return importlib.import_module("openvino")
+        finally:
+            if here is None:
+                del sys.modules[TELEMETRY]
+            else:
+                sys.modules[TELEMETRY] = here
 
 
 class Graph:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +27,7 @@ from fastnst.image import (
 from fastnst.large import stylize_large
 from fastnst.memory import Plan, is_out_of_memory, plan_picture, plan_strips
 from fastnst.mixing import Part, check_shares, doubts, mixed, mixture_name
+from fastnst.shipped import Origin
 from fastnst.strips import STRIP, StripNetwork
 
 # PyTorch, and whatever imports it, is imported where it computes: it takes longer to start than a
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 PLAIN = Effects()
 # Other checkpoints of a mixture, and the share of each.
 Mix = Sequence[tuple[Path, float]]
+Origins = Sequence[tuple[Origin, float]]
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,9 @@ class Stylizer:
     ``engine`` is "torch" or "openvino" (``fastnst.engine.choose_engine``), ``precision``
     ``fastnst.engine.is_exact``'s. Called with tensors it is PyTorch that computes, with pictures
     the engine. ``mix`` are other checkpoints and the share that each has in the weights
-    (``fastnst.mixing``); ``doubts`` is what is to be told of them.
-    Raises CheckpointError or ConfigError.
+    (``fastnst.mixing``); ``doubts`` is what is to be told of them. Threads may share one.
+    Pickled or deep-copied it is made ``again`` from the same files and options, and raises
+    CheckpointError where they are gone or have changed. Raises CheckpointError or ConfigError.
     """
 
     def __init__(
@@ -104,6 +108,7 @@ class Stylizer:
         self._mix = tuple(mix)
         check_shares([share for _, share in self._mix])
         self._compiled: Engine | None = None
+        self._lock = threading.Lock()
         self.doubts = ""
         if choose_engine(engine, device) == "openvino":
             self.info, weights = self._mixed(read_arrays)
@@ -117,6 +122,14 @@ class Stylizer:
         self.layers = chain(self.kind, described["options"])
         # PyTorch applies in float32 alone.
         self.precision = precision if self.engine == "openvino" else "float32"
+        origins = [(Origin.of(other), share) for other, share in self._mix]
+        self.again = partial(_again, Origin.of(self.path), device, engine, origins, precision)
+
+    def __reduce__(self) -> tuple[Callable[[], Stylizer], tuple[()]]:
+        return self.again, ()
+
+    def __copy__(self) -> Stylizer:
+        return self  # Nothing changes it.
 
     @classmethod
     def load(
@@ -163,9 +176,14 @@ class Stylizer:
         _, weights = self._mixed(read)
         return dataclasses.replace(checkpoint, weights=weights)
 
-    @cached_property
+    @property
     def network(self) -> TransferNetwork:
         """The network in PyTorch."""
+        with self._lock:
+            return self._network
+
+    @cached_property
+    def _network(self) -> TransferNetwork:
         network: TransferNetwork = self._checkpoint.network().eval().to(self.device)
         return network
 
@@ -272,3 +290,9 @@ class Stylizer:
         weights = {name: value.cpu() for name, value in self.network.state_dict().items()}
         arrays = {name: value.numpy() for name, value in weights.items()}
         return StripNetwork(self.layers, arrays, TorchSegments(weights), *how)
+
+
+def _again(origin: Origin, device: str, engine: str, mix: Origins, precision: str) -> Stylizer:
+    """A stylizer like one before, perhaps in another process. Raises CheckpointError."""
+    others = [(other.file(), share) for other, share in mix]
+    return Stylizer(origin.file(), device, engine, others, precision)

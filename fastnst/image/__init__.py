@@ -21,6 +21,7 @@ from fastnst.image.encode import (
     srgb_profile,
     write_picture,
 )
+from fastnst.image.opened import decode_opened
 from fastnst.image.resize import (
     limit_long_side,
     resize,
@@ -46,6 +47,7 @@ __all__ = [
     "Decoded",
     "check_output",
     "check_writable_format",
+    "decode_opened",
     "limit_long_side",
     "read_decoded",
     "read_image",

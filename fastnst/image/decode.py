@@ -36,11 +36,8 @@ PLAIN_MODES = ("L", "RGB", "CMYK")
 PLAIN_MODE_OF = {"LA": "L", "La": "L", "P": "RGB", "PA": "RGB", "RGBA": "RGB", "RGBa": "RGB"}
 CUT = "cut short or damaged; a part of it is missing"
 # What stands where a file that was cut short holds nothing.
-MISSING: dict[str, int | tuple[int, ...]] = {
-    "L": 128,
-    "RGB": (128,) * 3,
-    "RGBA": (128, 128, 128, 255),
-}
+MISSING: dict[str, int | tuple[int, ...]]
+MISSING = {"L": 128, "RGB": (128,) * 3, "RGBA": (128, 128, 128, 255)}
 
 
 @dataclass(frozen=True)
@@ -155,10 +152,13 @@ def _decode_by_pillow(
                 image.im = Image.new(image.mode, image.size, MISSING[image.mode]).im
             news.append(CUT)
         image.load()
-        upright = _upright(image)
-        in_srgb, note = _to_srgb(upright)
-        picture, alpha = _flatten(in_srgb)
-        return Decoded(picture, alpha, _exif(upright), (*news, *note))
+        return _finished(_upright(image), news)
+
+
+def _finished(upright: Image.Image, news: list[str]) -> Decoded:
+    in_srgb, note = _to_srgb(upright)
+    picture, alpha = _flatten(in_srgb)
+    return Decoded(picture, alpha, _exif(upright), (*news, *note))
 
 
 def _check_size(path: Path, image: Any, max_pixels: int | None, default: int) -> None:
@@ -278,7 +278,7 @@ def _flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Any mode to RGB over white, and its alpha unless all is opaque."""
     if image.mode.startswith("I") or image.mode == "F":
         return Image.fromarray(_grey_to_bytes(np.asarray(image))).convert("RGB"), None
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+    if image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         alpha = rgba.getchannel("A")
