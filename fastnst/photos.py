@@ -5,62 +5,57 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fastnst.errors import DataError
-from fastnst.files import reason
-from fastnst.image import READ_SUFFIXES
+from fastnst.folders import is_left_out, look_below, pictures_below
+from fastnst.image import is_read
+from fastnst.image.kinds import address_of
+from fastnst.lists import LIST, read_list
+
+__all__ = ["find_photos", "fingerprint", "hold_out", "pick_evenly", "pictures_below"]
 
 # Photographs kept out of training at most: enough for the quartiles of a validation.
 MAX_HELD_OUT = 20
 
 
-def pictures_below(folder: Path) -> Iterator[Path]:
-    """Files with a picture's suffix in a folder and below it, hidden ones left out."""
-    # followlinks stays off: a link to a folder above would never end.
-    for base, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in READ_SUFFIXES:
-                yield Path(base) / name
-
-
-def find_photos(data: str) -> list[Path]:
+def find_photos(data: str, tell: Callable[[str], None] | None = None) -> list[Path]:
     """The photographs that ``--data`` names, sorted: a folder, a picture, a list or a glob.
 
-    A list is a text file with one path a line, relative ones seen from the list's folder; empty
-    lines and those starting with # are skipped. Raises DataError, which says what to do.
+    A list is a text file of paths (``fastnst.lists.read_list``), with or without an @ before its
+    name. ``tell`` gets a line on what was passed over. Raises DataError, which says what to do.
     """
-    path = Path(data)
+    path, told = Path(os.path.expanduser(data)), ""
+    if data.startswith(LIST) and not path.exists() and Path(data.removeprefix(LIST)).is_file():
+        path = Path(data.removeprefix(LIST))
     if path.is_dir():
-        found = sorted(pictures_below(path))
-        missing = f"{data}: no pictures in this folder or below it; it should hold .jpg, .png, ..."
+        below = look_below(path)
+        found, told = below.pictures, below.told()
+        missing = f"{data}: no pictures in this folder or below it; " + (
+            told or "it should hold .jpg, .png, ..."
+        )
     elif path.is_file():
-        is_picture = path.suffix.lower() in READ_SUFFIXES
-        found = [path] if is_picture else read_list(path)
-        missing = f"{data}: lists no pictures; it should hold one path a line"
+        found = [path] if is_read(path.suffix) else read_list(path)
+        missing = ""
     elif glob.has_magic(data):
-        matches = sorted(Path(match) for match in glob.glob(data, recursive=True))
-        found = [match for match in matches if match.is_file()]
+        matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
+        found = [match for match in matches if match.is_file() and not _by_chance(match, str(path))]
         missing = f"{data}: no file matches this pattern"
+    elif address := address_of(path):
+        found, missing = [], f"{address}: an address, and fastnst reads files; fetch it first"
     else:
         found, missing = [], f"{data}: no such folder or file; --data takes a folder, list or glob"
     if not found:
         raise DataError(missing)
+    if told and tell is not None:
+        tell(f"{data}: {told}")
     return found
 
 
-def read_list(path: Path) -> list[Path]:
-    """The paths in a text file, see ``find_photos``. Raises DataError."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: neither a picture nor a text file of paths") from error
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({reason(error)})") from error
-    entries = [line.strip() for line in lines]
-    return [path.parent / entry for entry in entries if entry and not entry.startswith("#")]
+def _by_chance(match: Path, pattern: str) -> bool:
+    """Whether a match lies in a folder that holds no photographs, and that nobody has named."""
+    return any(is_left_out(part) and part not in pattern for part in match.parts[:-1])
 
 
 def fingerprint(files: Sequence[Path]) -> str:

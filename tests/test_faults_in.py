@@ -452,7 +452,7 @@ def test_every_size_comes_back(model):
 # A10: more frames than one.
 
 
-@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF", "MPO", "AVIF"])
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])
 def test_the_first_of_several_frames_is_read_and_the_others_told(format, tmp_path):
     frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "lime", "blue")]
     path = tmp_path / f"x.{format.lower()}"

@@ -342,7 +342,7 @@ def test_results_never_leave_their_folder(model, tmp_path, monkeypatch):
     (inside / "away").symlink_to(outside)
     before = set(tmp_path.rglob("*"))
     for sources, made in {
-        (str(inside),): {"p00.png", "p01.png", "link.png"},
+        (str(inside),): {"p00.png", "p01.png", "link.png", "away", "away/q.png"},
         ("in/../elsewhere/q.png",): {"q.png"},
         (str(outside / "q.png"), "./in/link.png"): {"q.png", "link.png"},
         ("in/*.png",): {"p00.png", "p01.png", "link.png"},

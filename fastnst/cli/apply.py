@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,9 @@ from fastnst.shipped import find_model
 if TYPE_CHECKING:
     from fastnst.stylize import FileOptions, Stylizer
 
+# How a path ends that is a folder's, whether it is there or not.
+FOLDER_ENDS = tuple({"/", os.sep})
+
 
 def parser() -> OneLineParser:
     """The command's arguments."""
@@ -28,13 +32,13 @@ def parser() -> OneLineParser:
     add_model(parser)
     parser.add_argument(
         "inputs", type=Path, nargs="+", metavar="INPUT",
-        help="pictures, or folders of pictures (taken with all that is below them); @FILE is a "
-        "text file of paths, '-' a picture on standard input",
+        help="pictures, or folders of pictures (taken with all that is below them, links "
+        "included); @FILE is a text file of paths, '-' a picture on standard input",
     )  # fmt: skip
     parser.add_argument(
-        "--output", type=Path, metavar="PATH",
-        help="file for a single picture, else a folder; its suffix sets the format, "
-        "which is else the input's; '-' is standard output (default: beside each input, as "
+        "--output", metavar="PATH",
+        help="file for a single picture, else a folder, as with / at its end; its suffix sets the "
+        "format, which is else the input's; '-' is standard output (default: beside each input, as "
         "NAME-STYLE; of '-', standard output)",
     )  # fmt: skip
     parser.add_argument(
@@ -129,6 +133,9 @@ def _tile(text: str) -> str | int:
 def run(argv: Sequence[str]) -> int:
     """Stylize each input; one that fails is told in a line and the rest is done."""
     arguments = parser().parse_args(argv)
+    given = arguments.output
+    arguments.into_folder = given is not None and given.endswith(FOLDER_ENDS)
+    arguments.output = None if given is None else Path(given)
     from fastnst.cli.pipes import STREAM, piped
 
     if STREAM in (*arguments.inputs, arguments.output):
@@ -174,7 +181,10 @@ def _stylize(arguments: argparse.Namespace) -> int:
 
     stylizer = _stylizer(arguments)
     part, parts = arguments.shard
-    planned = plan_jobs(arguments.inputs, arguments.output, stylizer.name)
+    planned = plan_jobs(
+        arguments.inputs, arguments.output, stylizer.name, arguments.into_folder,
+        arguments.overwrite, say,
+    )  # fmt: skip
     jobs = planned[part - 1 :: parts]
     status, started = StatusLine(), time.monotonic()
     counts = dict.fromkeys(("done", "kept", "failed"), 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,7 +16,8 @@ from fastnst.files import reason
 # What stands for a stream on the command line.
 STREAM = Path("-")
 # The suffix of a result by the format of the picture it was made of.
-SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "WEBP": ".webp", "TIFF": ".tif", "AVIF": ".avif"}
+SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "WEBP": ".webp", "TIFF": ".tif", "AVIF": ".avif",
+            "HEIF": ".jpg"}  # fmt: skip
 
 
 def piped(arguments: argparse.Namespace, stylize: Callable[[argparse.Namespace], int]) -> int:
@@ -70,12 +70,10 @@ def _received(folder: Path) -> Path:
 
 
 def _suffix(source: Path) -> str:
-    from PIL import Image
-
-    from fastnst.image import READ_FORMATS
+    from fastnst.image import open_image
 
     try:
-        with Image.open(io.BytesIO(source.read_bytes()), formats=READ_FORMATS) as image:
+        with open_image(source) as image:
             return SUFFIXES.get(image.format or "", ".png")
     except Exception:  # Whatever it is, the decoder says so in its own words.
         return ".png"

@@ -8,22 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 from fastnst.image.decode import (
     MAX_PIXELS,
-    READ_FORMATS,
-    READ_SUFFIXES,
     Decoded,
     read_decoded,
     read_picture,
 )
 from fastnst.image.encode import (
     WRITE_FORMATS,
+    check_fits,
     check_output,
     check_writable_format,
+    has_limit,
     srgb_profile,
     write_picture,
+    written_suffix,
 )
-from fastnst.image.opened import decode_opened
+from fastnst.image.opening import (
+    READ_FORMATS,
+    READ_SUFFIXES,
+    is_own,
+    is_read,
+    open_image,
+    upright_size,
+)
+from fastnst.image.pil_images import decode_opened
 from fastnst.image.resize import (
     limit_long_side,
+    limited_size,
     resize,
     resize_height,
     resize_long_side,
@@ -45,10 +55,16 @@ __all__ = [
     "READ_SUFFIXES",
     "WRITE_FORMATS",
     "Decoded",
+    "check_fits",
     "check_output",
     "check_writable_format",
     "decode_opened",
+    "has_limit",
+    "is_own",
+    "is_read",
     "limit_long_side",
+    "limited_size",
+    "open_image",
     "read_decoded",
     "read_image",
     "read_picture",
@@ -60,8 +76,10 @@ __all__ = [
     "to_bytes_tensor",
     "to_picture",
     "to_tensor",
+    "upright_size",
     "write_image",
     "write_picture",
+    "written_suffix",
 ]
 
 

@@ -5,32 +5,24 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import threading
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from fastnst.errors import ImageReadError
 from fastnst.image import vips
+from fastnst.image.colours import profile_of
+from fastnst.image.frames import other_frames
+from fastnst.image.kinds import address_of, head_of, kind_of
+from fastnst.image.metadata import kept_exif
+from fastnst.image.opening import open_image, pillow_set_to
 
-# Decoders by allow-list: parsers for EPS, PDF, PSD and the like are never reached.
-# Phones' MPO opens as the JPEG that it begins with.
-READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "PPM")
-READ_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .tif .tiff .bmp .gif .avif .ppm .pgm .pnm".split()  # noqa: SIM905
-)
 # A picture of this many pixels takes 0.8 GB decoded; larger ones are taken for bombs unless the
 # caller says otherwise, or libvips is there.
 MAX_PIXELS = 200_000_000
-# Pillow's own limits, which are for the whole process, are set aside while fastnst decodes.
-_pillow_limits = threading.Lock()
-# Pages of a TIFF that are counted at most: each takes its time, and a file may name any number.
-MAX_PAGES = 1000
 # Modes that a colour profile may be for, and what is converted of the others, beside their alpha.
 PLAIN_MODES = ("L", "RGB", "CMYK")
 PLAIN_MODE_OF = {"LA": "L", "La": "L", "P": "RGB", "PA": "RGB", "RGBA": "RGB", "RGBa": "RGB"}
@@ -60,20 +52,6 @@ def read_picture(path: Path, shrink_to: int | None = None) -> Image.Image:
     return read_decoded(path, shrink_to).picture
 
 
-@contextlib.contextmanager
-def _pillow_set_to(truncated: bool) -> Iterator[None]:
-    """Pillow without its limit of pixels, and with or without its care for missing data."""
-    with _pillow_limits:
-        before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, truncated
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                yield
-        finally:
-            Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
-
-
 def read_decoded(
     path: Path,
     shrink_to: int | None = None,
@@ -91,7 +69,7 @@ def read_decoded(
     # A FIFO or a device would block or never end; nothing but files is opened.
     # (os.path calls a path that is too long absent, pathlib raises.)
     if not os.path.isfile(path):
-        raise ImageReadError(f"{path}: {_no_file(path)}")
+        raise ImageReadError(_no_file(path))
     try:
         try:
             return _decode(path, shrink_to, max_pixels, False)
@@ -105,18 +83,29 @@ def read_decoded(
         raise
     # Pillow lets through far more than OSError: SyntaxError, TypeError, RuntimeError, ...
     except Exception as error:
-        raise ImageReadError(f"{path}: not a readable picture ({_describe(error)})") from error
+        described = _describe(path, error)
+        raise ImageReadError(f"{path}: not a readable picture ({described})") from error
 
 
 def _no_file(path: Path) -> str:
     if os.path.isdir(path):
-        return "is a folder, not a picture"
-    return "is no file, but a device or a pipe" if os.path.exists(path) else "no such file"
+        return f"{path}: is a folder, not a picture"
+    if os.path.exists(path):
+        return f"{path}: is no file, but a device or a pipe"
+    if address := address_of(path):
+        return f"{address}: an address, and fastnst reads files; fetch it first"
+    return f"{path}: no such file"
 
 
-def _describe(error: Exception) -> str:
+def _describe(path: Path, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "unknown format"
+        kind = kind_of(head_of(path))
+        return f"unknown format: {kind}" if kind else "unknown format"
+    return _told(error)
+
+
+def _told(error: Exception) -> str:
+    """What an error says, in a line."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split())[:200] or type(error).__name__
@@ -137,7 +126,7 @@ def _decode(path: Path, shrink_to: int | None, max_pixels: int | None, truncated
 def _decode_by_pillow(
     path: Path, shrink_to: int | None, max_pixels: int | None, truncated: bool
 ) -> Decoded:
-    with _pillow_set_to(truncated), Image.open(path, formats=READ_FORMATS) as image:
+    with pillow_set_to(truncated), open_image(path) as image:
         large = image.width * image.height > MAX_PIXELS
         if large and vips.reads(image) and vips.has_loader(image.format):
             return _decode_by_vips(path, image, shrink_to, max_pixels, truncated)
@@ -145,7 +134,7 @@ def _decode_by_pillow(
         if shrink_to is not None:
             # The decoder keeps each side at least as long as asked.
             image.draft("RGB", (shrink_to, shrink_to))
-        news = _frames(path, image)
+        news = other_frames(path, image)
         if truncated:
             # Decoders fill what is there already: where they stop, this is left.
             if image.mode in MISSING:
@@ -158,7 +147,7 @@ def _decode_by_pillow(
 def _finished(upright: Image.Image, news: list[str]) -> Decoded:
     in_srgb, note = _to_srgb(upright)
     picture, alpha = _flatten(in_srgb)
-    return Decoded(picture, alpha, _exif(upright), (*news, *note))
+    return Decoded(picture, alpha, kept_exif(upright), (*news, *note))
 
 
 def _check_size(path: Path, image: Any, max_pixels: int | None, default: int) -> None:
@@ -187,7 +176,8 @@ def _decode_by_vips(
     opened = vips.opened(path, (header and header.format) or "TIFF", truncated, shrink_to)
     if header is not None:
         # Pillow tells damaged profiles, and animated PNGs.
-        news, profile = _frames(path, header), header.info.get("icc_profile")
+        profile, told = profile_of(header)
+        news = [*other_frames(path, header), *told]
     else:
         _check_size(path, opened.image, max_pixels, vips.MAX_PIXELS)
         news = [f"first of {opened.pages} frames"] if opened.pages > 1 else []
@@ -205,31 +195,7 @@ def _decode_by_vips(
             alpha = alpha or Image.new("L", opened.size, 255)
             alpha.paste(transparency, place)
         news += [note for note in notes if note not in news]
-    return Decoded(picture, alpha, b"" if header is None else _exif(header), tuple(news))
-
-
-def _frames(path: Path, image: Image.Image) -> list[str]:
-    """That there are more frames than the first, where there are."""
-    if image.format != "TIFF":
-        frames = int(getattr(image, "n_frames", 1))
-        return [f"first of {frames} frames"] if frames > 1 else []
-    frames = 1
-    with contextlib.suppress(EOFError, OSError), Image.open(path, formats=("TIFF",)) as pages:
-        while frames <= MAX_PAGES:
-            pages.seek(frames)
-            frames += 1
-    counted = f"more than {MAX_PAGES}" if frames > MAX_PAGES else str(frames)
-    return [f"first of {counted} frames"] if frames > 1 else []
-
-
-def _exif(upright: Image.Image) -> bytes:
-    try:
-        exif = upright.getexif()
-        # Transposing has removed it from most; a second viewer must not turn the picture again.
-        exif.pop(ExifTags.Base.Orientation, None)
-        return exif.tobytes() if len(exif) else b""
-    except Exception:  # Broken EXIF is not taken over.
-        return b""
+    return Decoded(picture, alpha, b"" if header is None else kept_exif(header), tuple(news))
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -245,12 +211,12 @@ def _to_srgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
 
     Returns what is worth telling with it.
     """
-    embedded = image.info.get("icc_profile")
+    embedded, told = profile_of(image)
     if image.mode == "LAB":
         return _converted(image, ImageCms.createProfile("LAB")), []
     # Grey of more than 8 bits keeps its levels instead.
     if not embedded or image.mode not in (*PLAIN_MODES, *PLAIN_MODE_OF):
-        return image, []
+        return image, told
     plain, alpha = image, None
     if image.mode in PLAIN_MODE_OF or "transparency" in image.info:
         if image.has_transparency_data:

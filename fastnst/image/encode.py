@@ -11,21 +11,30 @@ from PIL import Image, ImageCms
 
 from fastnst.errors import ImageWriteError
 from fastnst.files import atomic_write, make_writable, reason
+from fastnst.image.metadata import MAX_JPEG_EXIF, add_to_tiff
 
 # Suffix -> Pillow's format and options. PNG level 1: four times as fast, a tenth larger.
+_JPEG: tuple[str, dict[str, object]] = ("JPEG", {"quality": 95, "subsampling": 0})
+_TIFF: tuple[str, dict[str, object]] = ("TIFF", {"compression": "tiff_lzw"})
 WRITE_FORMATS: dict[str, tuple[str, dict[str, object]]] = {
-    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi"), _JPEG),
     ".png": ("PNG", {"compress_level": 1}),
     ".webp": ("WEBP", {"quality": 95}),
-    ".tif": ("TIFF", {"compression": "tiff_lzw"}),
-    ".tiff": ("TIFF", {"compression": "tiff_lzw"}),
+    **dict.fromkeys((".tif", ".tiff"), _TIFF),
     ".bmp": ("BMP", {}),
     ".avif": ("AVIF", {"quality": 90}),
     ".ppm": ("PPM", {}),
 }
+# What a result is called whose photograph's format is read, but not written under its name.
+WRITTEN_AS = {".mpo": ".jpg", ".heic": ".jpg", ".heif": ".jpg", ".hif": ".jpg"}
 ALPHA_FORMATS = frozenset(("PNG", "WEBP", "TIFF", "AVIF"))
 METADATA_FORMATS = frozenset(("JPEG", "PNG", "WEBP", "TIFF", "AVIF"))
+# Longest side in pixels, by format and what it is called. JPEG has room for 65535, libjpeg for
+# less; AV1 for 65536, but nothing opens such a file: neither Pillow nor browsers.
+MAX_SIDES = {"WEBP": ("WebP", 16383), "JPEG": ("JPEG", 65500), "AVIF": ("AVIF", 32768)}
+MAX_AVIF_PIXELS = 16384**2
+# The date of the profile in results: year, month, day, hour, minute, second. Nobody else's has it.
+DATE = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)
 
 
 def check_writable_format(path: Path) -> None:
@@ -33,6 +42,35 @@ def check_writable_format(path: Path) -> None:
     if Path(path).suffix.lower() not in WRITE_FORMATS:
         known = " ".join(sorted(WRITE_FORMATS))
         raise ImageWriteError(f"{path}: pictures are written as {known}")
+
+
+def written_suffix(source: Path) -> str:
+    """The suffix of the result of a file: its own where pictures are written so, else .png."""
+    suffix = source.suffix.lower()
+    return source.suffix if suffix in WRITE_FORMATS else WRITTEN_AS.get(suffix, ".png")
+
+
+def has_limit(path: Path) -> bool:
+    """Whether the format of the path's suffix can't hold pictures of every size."""
+    return WRITE_FORMATS.get(Path(path).suffix.lower(), ("",))[0] in MAX_SIDES
+
+
+def check_fits(size: tuple[int, int], path: Path) -> None:
+    """Raises ImageWriteError where a picture of ``size`` is too large for the path's format."""
+    format = WRITE_FORMATS[Path(path).suffix.lower()][0]
+    if format not in MAX_SIDES:
+        return
+    name, limit = MAX_SIDES[format]
+    if max(size) > limit:
+        reason = f"{limit} pixels a side"
+    elif format == "AVIF" and size[0] * size[1] > MAX_AVIF_PIXELS:
+        reason = f"{MAX_AVIF_PIXELS / 1e6:.0f} megapixels"
+    else:
+        return
+    raise ImageWriteError(
+        f"{path}: {size[0]} x {size[1]} pixels are more than {name} can hold ({reason}); "
+        "write a .png or .tif, or make it smaller with --max-size"
+    )
 
 
 def check_output(output: Path, overwrite: bool, *folders: Path) -> None:
@@ -55,9 +93,13 @@ def check_output(output: Path, overwrite: bool, *folders: Path) -> None:
 def srgb_profile() -> bytes:
     """The ICC profile of sRGB, the same at any time."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    # LittleCMS dates it to the second, in year, month, day, hour, minute, second; results would
-    # differ from run to run.
-    return profile[:24] + struct.pack(">6H", 2000, 1, 1, 0, 0, 0) + profile[36:]
+    # LittleCMS dates it to the second; results would differ from run to run.
+    return profile[:24] + DATE + profile[36:]
+
+
+def is_marked(profile: bytes | None) -> bool:
+    """Whether an ICC profile is ``srgb_profile`` of whatever version of LittleCMS."""
+    return profile is not None and profile[4:8] == b"lcms" and profile[24:36] == DATE
 
 
 def write_picture(
@@ -70,27 +112,47 @@ def write_picture(
     """Write a Pillow image of mode RGB in the format of the path's suffix, whole or not at all.
 
     ``alpha`` (mode L) becomes its transparency, or is laid over white where the format has none.
-    ``exif`` and the ICC ``profile`` go along where they are given and the format takes them.
-    Raises ImageWriteError with the path and the reason.
+    ``exif`` (of ``kept_exif``) and the ICC ``profile`` go along where they are given and the format
+    takes them. Raises ImageWriteError with the path and the reason.
     """
     path = Path(path)
     check_writable_format(path)
+    check_fits(image.size, path)
     format, options = WRITE_FORMATS[path.suffix.lower()]
+    image = _bare(image)
     if alpha is not None and format in ALPHA_FORMATS:
         image = image.copy()
         image.putalpha(alpha)
     elif alpha is not None:
         image = Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
+    if format == "JPEG" and len(exif) > MAX_JPEG_EXIF:
+        raise ImageWriteError(
+            f"{path}: {len(exif)} bytes of EXIF data are more than a JPEG can hold; "
+            "write a .png or .tif, or leave them out with --metadata icc"
+        )
     if format in METADATA_FORMATS:
         options = {
             **options,
-            **({"exif": exif} if exif else {}),
+            **({"exif": exif} if exif and format != "TIFF" else {}),
             **({"icc_profile": profile} if profile else {}),
         }
     buffer = io.BytesIO()
     try:
         image.save(buffer, format=format, **options)
+        if exif and format == "TIFF":
+            add_to_tiff(buffer, exif)
         with atomic_write(path) as file:
             file.write(buffer.getbuffer())
     except OSError as error:
         raise ImageWriteError(f"{path}: can't be written ({reason(error)})") from error
+    except (ValueError, RuntimeError) as error:  # What encoders say of what they can't hold.
+        raise ImageWriteError(f"{path}: can't be written ({error})") from error
+
+
+def _bare(image: Image.Image) -> Image.Image:
+    """A picture that says nothing of the file it came from: Pillow would write that along."""
+    if type(image) is Image.Image and not image.info:
+        return image
+    copy = image.copy()
+    copy.info = {}
+    return copy

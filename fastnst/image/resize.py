@@ -33,3 +33,11 @@ def resize_height(image: Image.Image, height: int) -> Image.Image:
 def limit_long_side(image: Image.Image, side: int) -> Image.Image:
     """Resize so that the long side has at most ``side`` pixels; smaller pictures stay."""
     return image if max(image.size) <= side else resize_long_side(image, side)
+
+
+def limited_size(size: tuple[int, int], side: int | None) -> tuple[int, int]:
+    """The size that ``limit_long_side`` makes of one; without ``side`` it stays."""
+    if side is None or max(size) <= side:
+        return size
+    factor = side / max(size)
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))

@@ -7,7 +7,8 @@ import contextlib
 from PIL import Image, ImageOps
 
 from fastnst.errors import ImageReadError
-from fastnst.image.decode import Decoded, _describe, _finished, _pillow_set_to
+from fastnst.image.decode import Decoded, _finished, _told
+from fastnst.image.opening import pillow_set_to
 
 
 def decode_opened(image: Image.Image) -> Decoded:
@@ -18,10 +19,10 @@ def decode_opened(image: Image.Image) -> Decoded:
     name = getattr(image, "filename", "") or "a PIL image"
     try:
         # Held by one thread at a time: several may have the same image, whose file is read now.
-        with _pillow_set_to(truncated=False):
+        with pillow_set_to(truncated=False):
             return _finished(_upright_copy(image), [])
     except Exception as error:
-        raise ImageReadError(f"{name}: not a readable picture ({_describe(error)})") from error
+        raise ImageReadError(f"{name}: not a readable picture ({_told(error)})") from error
 
 
 def _upright_copy(image: Image.Image) -> Image.Image:

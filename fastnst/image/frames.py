@@ -1,0 +1,37 @@
+"""Whether a file holds more pictures than the one that is read."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from PIL import Image
+
+# Pages of a TIFF that are counted at most: each takes its time, and a file may name any number.
+MAX_PAGES = 1000
+# How Pillow names those parts of a JPEG of several pictures (CIPA DC-007) that are pictures of
+# their own. Others are attached to one: a preview, what makes it HDR, a map of depths.
+OF_THEIR_OWN = "Multi-Frame Image"
+
+
+def other_frames(path: Path, image: Image.Image) -> list[str]:
+    """That there are more frames than the first, where there are."""
+    if image.format == "MPO":
+        frames = _frames_of_mpo(image)
+    elif image.format != "TIFF":
+        frames = int(getattr(image, "n_frames", 1))
+    else:
+        frames = 1
+        with contextlib.suppress(EOFError, OSError), Image.open(path, formats=("TIFF",)) as pages:
+            while frames <= MAX_PAGES:
+                pages.seek(frames)
+                frames += 1
+    counted = f"more than {MAX_PAGES}" if frames > MAX_PAGES else str(frames)
+    return [f"first of {counted} frames"] if frames > 1 else []
+
+
+def _frames_of_mpo(image: Image.Image) -> int:
+    told = getattr(image, "mpinfo", None) or {}
+    # The first is a frame whatever it is called.
+    others = [entry["Attribute"]["MPType"] for entry in told.get(0xB002, ())][1:]
+    return 1 + sum(str(kind).startswith(OF_THEIR_OWN) for kind in others)

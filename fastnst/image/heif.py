@@ -1,0 +1,30 @@
+"""HEIC, the photographs of iPhones: the extra ``heif``."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from fastnst.errors import ImageReadError
+
+SUFFIXES = frozenset((".heic", ".heif", ".hif"))
+INSTALL = "pip install 'fastnst[heif]'"
+
+
+def is_there() -> bool:
+    """Whether HEIC can be read here; nothing is imported to know it."""
+    return importlib.util.find_spec("pi_heif") is not None
+
+
+def opened(path: Path) -> Any:
+    """The file as a Pillow image whose pixels are decoded later, upright as libheif turns it.
+
+    Raises ImageReadError without the extra, SyntaxError and the like for a broken file.
+    """
+    try:
+        from pi_heif import HeifImageFile
+    except (ImportError, OSError) as error:
+        raise ImageReadError(f"{path}: a HEIC picture; {INSTALL} reads it") from error
+    # Called by itself: to register it would change Pillow for the whole process.
+    return HeifImageFile(path)

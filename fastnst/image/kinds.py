@@ -1,0 +1,86 @@
+"""What a file is that can't be read as a picture, by how it begins. Standard library only."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+# Bytes that are looked at: a tar archive says what it is at 257.
+HEAD = 512
+_ZIP = "a zip archive; unpack it and name the folder"
+_PACKED = "unpack it and name the folder"
+# What a file's first bytes say.
+STARTS: dict[bytes, str] = {
+    b"PK\3\4": _ZIP,
+    b"PK\5\6": _ZIP,
+    b"\x1f\x8b": f"packed by gzip; {_PACKED}",
+    b"BZh": f"packed by bzip2; {_PACKED}",
+    b"\xfd7zXZ\0": f"packed by xz; {_PACKED}",
+    b"\x28\xb5\x2f\xfd": f"packed by zstd; {_PACKED}",
+    b"7z\xbc\xaf\x27\x1c": f"a 7z archive; {_PACKED}",
+    b"Rar!\x1a\7": f"a rar archive; {_PACKED}",
+    b"\0\5\x16\7": "what macOS keeps beside a file, without a picture in it",
+    b"%PDF": "a PDF document; export its pages as pictures",
+    b"%!PS": "a PostScript document; export it as a picture",
+    b"8BPS": "a Photoshop document; export it as TIFF or PNG",
+    b"\0\0\0\x0cJXL ": "JPEG XL; export it as PNG or JPEG",
+    b"\xff\x0a": "JPEG XL; export it as PNG or JPEG",
+    b"\0\0\0\x0cjP  ": "JPEG 2000; export it as PNG or JPEG",
+    b"\x1aE\xdf\xa3": "a video; export pictures of it",
+    b"version https://git-lfs": "a pointer of Git LFS instead of the file; git lfs pull fetches it",
+}
+MARKUP = {
+    b"<svg": "an SVG drawing; export it as PNG",
+    b"<html": "a page of the web, perhaps an error's, instead of a picture",
+    b"<!doctype html": "a page of the web, perhaps an error's, instead of a picture",
+}
+# Brands of ISO's container (ISO/IEC 14496-12) that say what is in it.
+HEIF_BRANDS = frozenset(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+)
+AVIF_BRANDS = frozenset((b"avif", b"avis"))
+RAW_BRAND = b"crx "
+SCHEME = re.compile(r"(?:^|/)((?:https?|ftps?|s3|gs|file):/)(?:/)?(.*)", re.IGNORECASE | re.DOTALL)
+
+
+def head_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD)
+
+
+def brands(head: bytes) -> list[bytes]:
+    """The brands of a file in ISO's container, the major one first; none of others."""
+    if head[4:8] != b"ftyp":
+        return []
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return [head[8:12], *(head[place : place + 4] for place in range(16, end, 4))]
+
+
+def is_heif(head: bytes) -> bool:
+    """Whether a file is a HEIF picture other than AVIF: HEIC, as iPhones take it, and the like."""
+    found = set(brands(head))
+    return bool(found & HEIF_BRANDS) and not found & AVIF_BRANDS
+
+
+def kind_of(head: bytes) -> str:
+    """What a file is and what to do about it, or nothing where its first bytes don't say."""
+    for start, kind in STARTS.items():
+        if head.startswith(start):
+            return kind
+    if head[257:262] == b"ustar":
+        return f"a tar archive; {_PACKED}"
+    found = brands(head)
+    if found and not set(found) & (HEIF_BRANDS | AVIF_BRANDS | {RAW_BRAND}):
+        return "a video; export pictures of it"
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    for start, kind in MARKUP.items():
+        if text.startswith(start) or (text.startswith(b"<?xml") and start in text):
+            return kind
+    return ""
+
+
+def address_of(path: Path) -> str:
+    """The address that someone has given in a path's place, or nothing."""
+    found = SCHEME.search(str(path))
+    # A path has only one of two slashes left.
+    return f"{found[1]}/{found[2]}" if found else ""

@@ -1,0 +1,85 @@
+"""Files opened, their headers read: the only place that chooses a decoder."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import ExifTags, Image, ImageFile
+
+from fastnst.errors import ImageReadError
+from fastnst.image import heif
+from fastnst.image.encode import is_marked
+from fastnst.image.kinds import head_of, is_heif
+from fastnst.image.raw import is_raw
+
+# Decoders by allow-list: parsers for EPS, PDF, PSD and the like are never reached.
+# Phones' MPO opens as the JPEG that it begins with.
+READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "PPM")
+READ_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .jif .jfi .mpo .png .apng .webp .tif .tiff .bmp .gif .avif .ppm .pgm .pnm".split()  # noqa: E501, SIM905
+)
+# Pillow's own limits, which are for the whole process, are set aside while fastnst decodes.
+_pillow_limits = threading.Lock()
+
+
+def is_read(suffix: str) -> bool:
+    """Whether files of this suffix are read here, as far as a suffix tells."""
+    suffix = suffix.lower()
+    return suffix in READ_SUFFIXES or (suffix in heif.SUFFIXES and heif.is_there())
+
+
+def open_image(path: Path) -> Any:
+    """A file as a Pillow image whose pixels are decoded later, by what it holds, not by its name.
+
+    Raises ImageReadError for what looks like a picture and can't be read as one: raw photographs,
+    and HEIC without the extra; else what Pillow raises.
+    """
+    head = head_of(path)
+    if is_heif(head):
+        return heif.opened(path)
+    if is_raw(path, head):
+        # A decoder for TIFF would give the thumbnail in it.
+        raise ImageReadError(
+            f"{path}: a raw photograph, which fastnst doesn't read; develop it into a TIFF or JPEG"
+        )
+    return Image.open(path, formats=READ_FORMATS)
+
+
+@contextlib.contextmanager
+def pillow_set_to(truncated: bool) -> Iterator[None]:
+    """Pillow without its limit of pixels, and with or without its care for missing data."""
+    with _pillow_limits:
+        before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, truncated
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+def upright_size(path: Path) -> tuple[int, int] | None:
+    """A picture's (width, height) by its header, upright; None where that can't be told."""
+    try:
+        with pillow_set_to(False), open_image(path) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+            width, height = image.size
+            # Of a TIFF Pillow gives the size upright.
+            return (height, width) if turned and image.format != "TIFF" else (width, height)
+    except Exception:  # The decoder says what is wrong with it.
+        return None
+
+
+def is_own(path: Path) -> bool:
+    """Whether fastnst has written a picture, as far as its colour profile tells."""
+    try:
+        with pillow_set_to(False), open_image(path) as image:
+            return is_marked(image.info.get("icc_profile"))
+    except Exception:  # As above.
+        return False
