@@ -21,6 +21,8 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 QUOTES = "\"'"
+# How files of readable text begin that are no lists.
+DOCUMENTS = (b"%PDF", b"%!PS", b"<")
 
 
 def read_list(path: Path) -> list[Path]:
@@ -42,6 +44,8 @@ def read_list(path: Path) -> list[Path]:
 
 
 def _text(path: Path, content: bytes) -> str:
+    if content.startswith(DOCUMENTS):
+        raise DataError(f"{path}: {_wrong(content)}")
     encoding, mark = "utf-8", b""
     for start, name in MARKS:
         if content.startswith(start):

@@ -82,5 +82,8 @@ def kind_of(head: bytes) -> str:
 def address_of(path: Path) -> str:
     """The address that someone has given in a path's place, or nothing."""
     found = SCHEME.search(str(path))
-    # A path has only one of two slashes left.
-    return f"{found[1]}/{found[2]}" if found else ""
+    if not found:
+        return ""
+    # A path has only one of two slashes left, and of a file's three.
+    slashes = "//" if found[1].lower() == "file:/" else "/"
+    return f"{found[1]}{slashes}{found[2].lstrip('/')}"
