@@ -11,8 +11,8 @@ from PIL import Image
 
 from fastnst.checkpoint import load_checkpoint
 from fastnst.image import to_tensor
-from fastnst.reference.grid import grid
 from fastnst.shipped import shipped_models
+from fastnst.training.grid import grid
 
 # A square wave of half a level has this mean square. Networks that didn't pay had 0.33 to 12.7.
 UNSEEN = 0.25

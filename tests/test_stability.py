@@ -97,10 +97,22 @@ def training(tmp_path: Path, **options: Any) -> StyleTraining:
 
 def test_a_step_pays_for_instability_and_the_loss_that_is_told_does_not(tmp_path):
     batch = Batch((noise(1, 3, 64, 64, seed=3) * 255).to(torch.uint8), ())
-    free, little, much = (training(tmp_path, stability_weight=w) for w in (0.0, 1.0, 3.0))
+    free, little, much = (
+        training(tmp_path, stability_weight=w, grid_weight=0.0) for w in (0.0, 1.0, 3.0)
+    )
     totals = [float(m.training_step(batch, 0).detach()) for m in (free, little, much)]
     assert float(free.instability) == 0
     assert float(little.instability) == float(much.instability) > 0
     assert totals[0] == float(free.latest.total) == float(much.latest.total)
     assert totals[1] - totals[0] == pytest.approx(float(much.instability), rel=1e-3)
     assert totals[2] - totals[0] == pytest.approx(3 * float(much.instability), rel=1e-3)
+
+
+def test_a_step_pays_for_grids_and_the_loss_that_is_told_does_not(tmp_path):
+    batch = Batch((noise(1, 3, 64, 64, seed=3) * 255).to(torch.uint8), ())
+    options = {"stability_weight": 0.0}
+    free, paying = (training(tmp_path, grid_weight=w, **options) for w in (0.0, 2.0))
+    totals = [float(m.training_step(batch, 0).detach()) for m in (free, paying)]
+    assert float(free.grid) == float(paying.grid) > 0
+    assert totals[0] == float(free.latest.total) == float(paying.latest.total)
+    assert totals[1] - totals[0] == pytest.approx(2 * float(paying.grid), rel=1e-3)

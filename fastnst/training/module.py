@@ -17,6 +17,7 @@ from fastnst.reference.likeness import Signature
 from fastnst.reference.paintings import pack_signature
 from fastnst.training.budget import Budget, learning_rate, style_ramp, style_share
 from fastnst.training.data import Batch
+from fastnst.training.grid import grid
 from fastnst.training.optimizer import build_optimizer
 from fastnst.training.stability import instability, offset
 
@@ -50,9 +51,9 @@ class StyleTraining(pl.LightningModule):
         # What the guard lowers after a rollback, and what it looks at.
         self.rate_factor = 1.0
         self.saturation = 0.0
-        # The last step's loss and instability, for those who watch.
+        # The last step's loss, instability and grid, for those who watch.
         self.latest: LossParts | None = None
-        self.instability = torch.zeros(())
+        self.instability = self.grid = torch.zeros(())
         # In a tuple, out of PyTorch's sight: the backbone belongs in no checkpoint.
         self._frozen = (perceptual_loss,)
 
@@ -83,9 +84,9 @@ class StyleTraining(pl.LightningModule):
     ) -> Batch:
         return Batch(batch.images.to(device, non_blocking=True), batch.bad)
 
-    def losses(self, content: Tensor) -> tuple[LossParts, Tensor]:
-        """Loss, at the style's present share, of the stylized ``content`` (B, 3, H, W), 0..1; and
-        how much of it does not move with the picture.
+    def losses(self, content: Tensor) -> tuple[LossParts, Tensor, Tensor]:
+        """Loss, at the style's present share, of the stylized ``content`` (B, 3, H, W), 0..1; how
+        much of it does not move with the picture; and the grid in it.
         """
         content = content.contiguous(memory_format=torch.channels_last)
         features = self.perceptual_loss.content_features(content)
@@ -94,17 +95,20 @@ class StyleTraining(pl.LightningModule):
         stylized = self.network(content)
         self.saturation = saturation(stylized.detach())
         parts = self.perceptual_loss(stylized, features, share)
-        if not self.config.stability_weight:
-            return parts, torch.zeros(())
-        move = offset(self.config.seed, self.global_step)
-        return parts, instability(self.network, content, stylized, move)
+        unstable = torch.zeros(())
+        if self.config.stability_weight:
+            move = offset(self.config.seed, self.global_step)
+            unstable = instability(self.network, content, stylized, move)
+        return parts, unstable, grid(stylized, content)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """The loss to descend; None, which is no step, where it is not a finite number."""
-        parts, unstable = self.losses(batch.images.float() / 255)
-        self.latest, self.instability = parts.detach(), unstable.detach()
-        # The loss is the picture's, and measured as such; instability is the network's own fault.
-        total = parts.total + self.config.stability_weight * unstable
+        parts, unstable, painted = self.losses(batch.images.float() / 255)
+        self.latest = parts.detach()
+        self.instability, self.grid = unstable.detach(), painted.detach()
+        # The loss is the picture's, and measured as such; the others are the network's own faults.
+        config = self.config
+        total = parts.total + config.stability_weight * unstable + config.grid_weight * painted
         return None if self.latest.broken_terms() else total
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:

@@ -1,4 +1,4 @@
-"""The grid that a network which computes at a coarser scale would paint, as a measure."""
+"""The grid that a network which computes at a coarser scale would paint, and its price."""
 
 from __future__ import annotations
 
