@@ -171,7 +171,7 @@ def test_optimize_writes_picture_csv_and_tensorboard(arguments, content, tmp_pat
     assert found[0]["content"] == 0
     assert min(row["total"] for row in found) < 0.8 * found[0]["total"]
     for row in found:
-        total = row["content"] + 10 * row["style"] + 0.3 * row["total_variation"]
+        total = row["content"] + 5 * row["style"] + 0.3 * row["total_variation"]
         assert row["total"] == pytest.approx(total, rel=1e-5)
     [folder] = (tmp_path / "runs" / "optimize-out").iterdir()
     events = EventAccumulator(str(folder)).Reload()
@@ -205,7 +205,9 @@ def test_the_start_is_what_init_says(init, arguments, style, tmp_path):
 
 
 def test_scales_go_from_coarse_to_the_full_size(arguments, tmp_path):
-    assert main([*arguments, "--scales", "3", "--save-every", "1"]) == EXIT_DONE
+    # The default layers at half size have none of so small a picture.
+    layers = ["--style-layers", "rgb", "relu1_1", "relu2_1", "--content-layers", "relu2_1"]
+    assert main([*arguments, *layers, "--scales", "3", "--save-every", "1"]) == EXIT_DONE
     sizes = [size_of(path) for path in sorted(tmp_path.glob("out.step*.png"))]
     assert sizes == [(12, 9)] * 7 + [(24, 18)] * 7 + [(48, 36)] * 7
     assert size_of(tmp_path / "out.png") == (48, 36)

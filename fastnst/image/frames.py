@@ -16,18 +16,25 @@ OF_THEIR_OWN = "Multi-Frame Image"
 
 def other_frames(path: Path, image: Image.Image) -> list[str]:
     """That there are more frames than the first, where there are."""
-    if image.format == "MPO":
+    if image.format == "TIFF":
+        frames = _pages(path)
+    elif image.format == "MPO":
         frames = _frames_of_mpo(image)
-    elif image.format != "TIFF":
-        frames = int(getattr(image, "n_frames", 1))
     else:
-        frames = 1
-        with contextlib.suppress(EOFError, OSError), Image.open(path, formats=("TIFF",)) as pages:
-            while frames <= MAX_PAGES:
-                pages.seek(frames)
-                frames += 1
-    counted = f"more than {MAX_PAGES}" if frames > MAX_PAGES else str(frames)
+        frames = int(getattr(image, "n_frames", 1))
+    many = image.format == "TIFF" and frames > MAX_PAGES
+    counted = f"more than {MAX_PAGES}" if many else str(frames)
     return [f"first of {counted} frames"] if frames > 1 else []
+
+
+def _pages(path: Path) -> int:
+    """The pages of a TIFF, one too many at most."""
+    pages = 1
+    with contextlib.suppress(EOFError, OSError), Image.open(path, formats=("TIFF",)) as image:
+        while pages <= MAX_PAGES:
+            image.seek(pages)
+            pages += 1
+    return pages
 
 
 def _frames_of_mpo(image: Image.Image) -> int:
