@@ -19,7 +19,6 @@ from fastnst.device import choose_device, has_bfloat16
 from fastnst.errors import CheckpointError, ConfigError
 from fastnst.files import make_writable, reason
 from fastnst.networks import TransferNetwork
-from fastnst.perceptual.backbone import coarsest, smallest_side
 from fastnst.perceptual.build import build_loss
 from fastnst.perceptual.losses import PerceptualLoss
 from fastnst.perceptual.weights import Progress as DownloadProgress
@@ -48,7 +47,7 @@ from fastnst.training.module import StyleTraining, saturation
 from fastnst.training.photo_cache import choose_cache
 from fastnst.training.plan import IMAGE_SIZE, Plan, make_plan, time_step
 from fastnst.training.start import JUDGES, find_init, start_network, wear_nearest_style
-from fastnst.training.styles import read_styles
+from fastnst.training.styles import check_crops, read_styles
 from fastnst.training.trainer import build_trainer
 from fastnst.training.validation import CheapLikeness, CheapValidation
 
@@ -86,6 +85,7 @@ def train(
     Raises a FastnstError for anything that the user can mend.
     """
     check_output(config)
+    check_crops(config)
     photos = find_photos(config.data)
     styles = read_styles(config)
     device = choose_device(config.device)
@@ -212,14 +212,7 @@ def _plan(
             batch_size=config.batch_size or before.get("batch_size"),
         )
     budget = Budget.of(config)
-    plan = make_plan(config, budget, time_step(network, loss, precision, device))
-    layers = (*config.content_layers, *config.style_layers)
-    if plan.image_size < smallest_side(layers):
-        raise ConfigError(
-            f"crops of {plan.image_size} pixels are too small for {coarsest(layers)}, which needs "
-            f"{smallest_side(layers)}; raise --image-size"
-        )
-    return plan
+    return make_plan(config, budget, time_step(network, loss, precision, device))
 
 
 def _budget(config: TrainConfig, earlier: Checkpoint | None, description: dict[str, Any]) -> Budget:

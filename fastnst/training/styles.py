@@ -9,7 +9,9 @@ from torch import Tensor
 
 from fastnst.config import TrainConfig
 from fastnst.crops import center_crop
+from fastnst.errors import ConfigError
 from fastnst.image import read_picture, resize_short_side, to_tensor
+from fastnst.perceptual.backbone import coarsest, smallest_side
 from fastnst.reference.likeness import Signature, pooled, signature
 from fastnst.reference.sources import check_size
 from fastnst.training.describe import describe_style
@@ -26,6 +28,19 @@ class Styles:
     described: list[dict[str, Any]]
     signature: Signature
     thumbnail: Tensor
+
+
+def check_crops(config: TrainConfig) -> None:
+    """Raises ConfigError where crops of the size asked for are too small for the loss's layers.
+
+    Crops that are planned are large enough for any.
+    """
+    layers = (*config.content_layers, *config.style_layers)
+    if config.image_size is not None and config.image_size < smallest_side(layers):
+        raise ConfigError(
+            f"crops of {config.image_size} pixels are too small for {coarsest(layers)}, which "
+            f"needs {smallest_side(layers)}; raise --image-size"
+        )
 
 
 def read_styles(config: TrainConfig) -> Styles:
