@@ -192,17 +192,20 @@ def halved(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def save_checkpoint(contents: Mapping[str, Any], path: Path) -> None:
+def save_checkpoint(contents: Mapping[str, Any], path: Path, overwrite: bool = True) -> None:
     """Write a checkpoint whole or not at all; an error is raised and the old file stays.
 
-    Raises CheckpointError with the path and the reason.
+    Raises CheckpointError with the path and the reason; FileExistsError where there is a file
+    already that ``overwrite`` does not allow to replace.
     """
     # In memory first: PyTorch's writer says of a full disk only that a position is wrong.
     buffer = io.BytesIO()
     torch.save(dict(contents), buffer)
     try:
-        with atomic_write(path) as file:
+        with atomic_write(path, overwrite) as file:
             file.write(buffer.getbuffer())
+    except FileExistsError:
+        raise
     except OSError as error:
         raise CheckpointError(f"{path}: can't be written ({reason(error)})") from error
 

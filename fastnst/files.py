@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -12,11 +13,12 @@ from typing import BinaryIO
 
 
 @contextlib.contextmanager
-def atomic_write(target: Path) -> Iterator[BinaryIO]:
+def atomic_write(target: Path, overwrite: bool = True) -> Iterator[BinaryIO]:
     """A binary file that takes ``target``'s place when the block ends without an error.
 
     Written beside the target, so that no other file system is involved; flushed to the disk before
-    it is renamed. After an error the old file is untouched and the new one gone. Raises OSError.
+    it is renamed. After an error the old file is untouched and the new one gone. Raises OSError;
+    FileExistsError where, without ``overwrite``, somebody else has written ``target`` meanwhile.
     """
     target = Path(target)
     # File systems count bytes, of which a character may take four.
@@ -29,12 +31,31 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)
+        if overwrite:
+            os.replace(temporary, target)
+        else:
+            _rename_to_new(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
     _sync_folder(target.parent)
+
+
+def _rename_to_new(temporary: Path, target: Path) -> None:
+    """Rename; FileExistsError where there is a ``target`` already."""
+    try:
+        # In one step, so that of two who do it at once one is told.
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without hard links.
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, "File exists", str(target)) from None
+        os.replace(temporary, target)
+    else:
+        temporary.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -55,7 +55,7 @@ def run_jobs(
                 kept = os.path.exists(job.target) and not overwrite
                 reading.append((job, None if kept else reader.submit(_read, job, options)))
             if reading:
-                writing.append(_compute(stylizer, *reading.popleft(), options, writer))
+                writing.append(_compute(stylizer, *reading.popleft(), options, overwrite, writer))
             if len(writing) >= AHEAD or not (todo or reading):
                 yield _written(*writing.popleft())
 
@@ -73,23 +73,32 @@ def _compute(
     job: Job,
     decoded: Future[Decoded] | None,
     options: FileOptions,
+    overwrite: bool,
     writer: ThreadPoolExecutor,
 ) -> tuple[Job, Future[None] | None, Outcome]:
     if decoded is None:
-        message = f"{job.target}: exists already and is kept; --overwrite replaces it"
-        return job, None, Outcome(job, "kept", message)
+        return job, None, _kept(job)
     try:
         finished = stylizer.stylize_decoded(decoded.result(), options)
     except FastnstError as error:
         return job, None, Outcome(job, "failed", " ".join(str(error).split()))
     message = f"{job.source}: {finished.news}" if finished.news else ""
-    return job, writer.submit(finished.write, job.target), Outcome(job, "done", message)
+    return job, writer.submit(finished.write, job.target, overwrite), Outcome(job, "done", message)
 
 
 def _written(job: Job, future: Future[None] | None, outcome: Outcome) -> Outcome:
     try:
         if future is not None:
             future.result()
+    except FileExistsError:
+        # Another run's, which came there while the network worked.
+        return _kept(job)
     except FastnstError as error:
         return Outcome(job, "failed", " ".join(str(error).split()))
     return outcome
+
+
+def _kept(job: Job) -> Outcome:
+    return Outcome(
+        job, "kept", f"{job.target}: exists already and is kept; --overwrite replaces it"
+    )

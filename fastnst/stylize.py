@@ -76,9 +76,9 @@ class Finished:
     profile: bytes
     news: str
 
-    def write(self, target: Path) -> None:
+    def write(self, target: Path, overwrite: bool = True) -> None:
         """Write the file. Raises ImageWriteError."""
-        write_picture(self.picture, target, self.alpha, self.exif, self.profile)
+        write_picture(self.picture, target, self.alpha, self.exif, self.profile, overwrite)
 
 
 class Stylizer:

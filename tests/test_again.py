@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,8 +14,9 @@ from test_cli import files, one_line
 
 from fastnst.checkpoint import save_checkpoint
 from fastnst.cli import main
-from fastnst.errors import EXIT_DONE, EXIT_USAGE
+from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE
 from fastnst.image import is_own
+from fastnst.stylize import Finished, Stylizer
 from fastnst.targets import plan_jobs
 
 
@@ -165,3 +167,20 @@ def test_a_plan_is_the_same_with_the_results_there(here):
 
 def shell_paths() -> list[Path]:
     return [Path(name) for name in shell("*.png")]
+
+
+def test_what_another_run_writes_meanwhile_is_kept(here, capsys, monkeypatch):
+    alone = Stylizer.stylize_decoded
+
+    def beside_another(self: Stylizer, *arguments: Any) -> Finished:
+        Path("b-paint.png").write_bytes(b"another's")
+        return alone(self, *arguments)
+
+    monkeypatch.setattr(Stylizer, "stylize_decoded", beside_another)
+    assert apply("a.png", "b.png") == EXIT_PARTIAL
+    told = capsys.readouterr().err
+    assert "b-paint.png: exists already and is kept" in told
+    assert Path("b-paint.png").read_bytes() == b"another's"
+    assert files(here) == {Path(name) for name in ("a.png", "a-paint.png", "b.png", "b-paint.png")}
+    assert apply("b.png", "--overwrite") == EXIT_DONE
+    assert is_own(Path("b-paint.png"))

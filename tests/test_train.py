@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,9 +22,11 @@ from fastnst.checkpoint import BANK_KEY, load_checkpoint
 from fastnst.cli import main
 from fastnst.config import TrainConfig
 from fastnst.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
+from fastnst.files import atomic_write
 from fastnst.perceptual.losses import PerceptualLoss, style_targets
 from fastnst.shipped import base_model, shipped_models
 from fastnst.training import held_out
+from fastnst.training import run as run_module
 from fastnst.training.budget import (
     RAMP_START,
     WARMUP_STEPS,
@@ -33,6 +36,7 @@ from fastnst.training.budget import (
     style_share,
 )
 from fastnst.training.held_out import is_panel_step
+from fastnst.training.logs import run_logger
 from fastnst.training.module import StyleTraining
 from fastnst.training.plan import Plan, make_plan, time_step
 
@@ -607,3 +611,69 @@ def test_a_run_in_minutes_is_planned_and_resumed_as_planned(tiny_args, tmp_path,
 def test_the_panel_is_drawn_at_log_spaced_steps():
     drawn = [step for step in range(3001) if is_panel_step(step)]
     assert drawn == [10, 20, 50, 100, 200, 500, 1000, 2000]
+
+
+def test_runs_that_start_at_once_have_folders_of_their_own(tmp_path):
+    runs = tmp_path / "runs" / "paint"
+    (runs / "version_7").mkdir(parents=True)
+    config = TrainConfig(style=(tmp_path / "paint.png",), data="x", log_dir=tmp_path / "runs")
+    with ThreadPoolExecutor(8) as pool:
+        loggers = list(pool.map(lambda _: run_logger(config), range(24)))
+    names = {Path(logger.log_dir).name for logger in loggers}
+    assert names == {f"version_{number}" for number in range(8, 32)}
+
+
+def test_the_result_of_another_run_is_kept_and_ours_is_beside_its_logs(
+    tiny_args, tmp_path, capsys, monkeypatch
+):
+    output = tmp_path / "same.ckpt"
+    once = run_module.check_output
+
+    def the_other_is_faster(config: TrainConfig) -> None:
+        once(config)
+        output.write_bytes(b"another's")
+
+    monkeypatch.setattr(run_module, "check_output", the_other_is_faster)
+    assert train(tiny_args, "--steps", "2", "--output", str(output)) == EXIT_DONE
+    assert output.read_bytes() == b"another's"
+    [folder] = (tmp_path / "runs" / "paint").iterdir()
+    assert load_checkpoint(folder / "finished.ckpt").info["training"]["steps"] == 2
+    told = capsys.readouterr().err
+    assert f"{output}: written by another run meanwhile, and kept" in told
+    assert str(folder / "finished.ckpt") in told
+    output.write_bytes(b"old")
+    assert train(tiny_args, "--steps", "2", "--output", str(output), "--overwrite") == EXIT_DONE
+    assert load_checkpoint(output).info["training"]["steps"] == 2
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_of_many_who_write_one_new_file_one_succeeds(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(os, "link", faulty_link)
+    target = tmp_path / "one"
+    with atomic_write(target, overwrite=False) as file:
+        file.write(b"first")
+    with pytest.raises(FileExistsError), atomic_write(target, overwrite=False) as file:
+        file.write(b"second")
+    assert target.read_bytes() == b"first"
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
+def faulty_link(*_: object) -> None:
+    raise PermissionError("no hard links here")
+
+
+@pytest.mark.parametrize("written", ["style: {style}", "style:\n- {style}", "style: [{style}]"])
+def test_a_configuration_may_name_its_one_painting_without_brackets(
+    tiny_args, style, tmp_path, written
+):
+    config = tmp_path / "c.yaml"
+    more = "style_weight: 2e-1\nstyle_layers: relu2_1\nsteps: 1\n"
+    config.write_text(written.format(style=style) + "\n" + more)
+    given = tiny_args[: tiny_args.index("--style")] + tiny_args[tiny_args.index("--data") :]
+    output = tmp_path / "out.ckpt"
+    assert train(given, "--config", str(config), "--output", str(output)) == EXIT_DONE
+    info = load_checkpoint(output).info
+    assert info["style"][0]["name"] == "paint"
+    assert info["loss"]["style_layers"] == ["relu2_1"]
+    assert info["loss"]["style_weight"] == 0.2

@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 import jsonargparse
 
-from fastnst.cli.yaml_files import check_config_files
+from fastnst.cli.yaml_files import check_config_files, one_as_list
 from fastnst.errors import ConfigError, nearest
 
 Config = TypeVar("Config")
@@ -18,6 +18,12 @@ Config = TypeVar("Config")
 
 class ConfigParser(jsonargparse.ArgumentParser):
     """jsonargparse's parser, its errors raised as ConfigError."""
+
+    def parse_path(self, cfg_path: Any, *more: Any, **options: Any) -> Any:
+        """A configuration file; what takes several values may be given one without brackets."""
+        several = {action.dest for action in self._actions if action.nargs == "+"}
+        text = Path(cfg_path).read_text(encoding="utf-8")
+        return self.parse_string(one_as_list(text, several), cfg_path, *more, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         raise ConfigError(self._one_line(message)) from ex

@@ -40,7 +40,7 @@ def run(argv: Sequence[str]) -> int:
         result = train(config, notify, on_progress, status.download)
     finally:
         status.end()
-    return _tell_end(result)
+    return _tell_end(config, result)
 
 
 def _progress_text(progress: Progress) -> str:
@@ -55,7 +55,7 @@ def _progress_text(progress: Progress) -> str:
     )
 
 
-def _tell_end(result: TrainResult) -> int:
+def _tell_end(config: TrainConfig, result: TrainResult) -> int:
     trained = f"{result.steps} steps in {clock(result.seconds)}"
     from fastnst.reference.summaries import looks_text
 
@@ -68,5 +68,7 @@ def _tell_end(result: TrainResult) -> int:
     if result.kept_step != result.steps:
         say(f"kept the weights of step {result.kept_step}, the best on these photographs")
     say(f"logs: {result.run_folder} (tensorboard --logdir {result.run_folder.parent.parent})")
+    if result.checkpoint != config.output_path:
+        say(f"{config.output_path}: written by another run meanwhile, and kept (no --overwrite)")
     say(f"checkpoint: {result.checkpoint}")
     return EXIT_DONE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import yaml
@@ -58,6 +58,25 @@ def _check(path: Path) -> None:
         where = " ".join(str(error).split())
         raise ConfigError(f"{path}: not YAML as a configuration has it ({where[:200]})") from error
     _check_keys(path, document)
+
+
+def one_as_list(text: str, keys: Collection[str]) -> str:
+    """A checked configuration in which each of ``keys`` with a single value has a list of it."""
+    document = yaml.compose(text, yaml.SafeLoader)
+    if document is None:
+        return text
+    document.value = [
+        (key, _listed(value) if key.value in keys else value) for key, value in document.value
+    ]
+    # Nodes, not values: each stays written as it was, 2e-2 among them.
+    written: str = yaml.serialize(document, Dumper=yaml.SafeDumper, allow_unicode=True)
+    return written
+
+
+def _listed(value: yaml.Node) -> yaml.Node:
+    if not isinstance(value, yaml.ScalarNode) or value.tag == "tag:yaml.org,2002:null":
+        return value
+    return yaml.SequenceNode("tag:yaml.org,2002:seq", [value])
 
 
 def _check_keys(path: Path, document: yaml.Node | None) -> None:

@@ -108,12 +108,14 @@ def write_picture(
     alpha: Image.Image | None = None,
     exif: bytes = b"",
     profile: bytes = b"",
+    overwrite: bool = True,
 ) -> None:
     """Write a Pillow image of mode RGB in the format of the path's suffix, whole or not at all.
 
     ``alpha`` (mode L) becomes its transparency, or is laid over white where the format has none.
     ``exif`` (of ``kept_exif``) and the ICC ``profile`` go along where they are given and the format
-    takes them. Raises ImageWriteError with the path and the reason.
+    takes them. Raises ImageWriteError with the path and the reason; FileExistsError where there is
+    a file already that ``overwrite`` does not allow to replace.
     """
     path = Path(path)
     check_writable_format(path)
@@ -141,8 +143,10 @@ def write_picture(
         image.save(buffer, format=format, **options)
         if exif and format == "TIFF":
             add_to_tiff(buffer, exif)
-        with atomic_write(path) as file:
+        with atomic_write(path, overwrite) as file:
             file.write(buffer.getbuffer())
+    except FileExistsError:
+        raise
     except OSError as error:
         raise ImageWriteError(f"{path}: can't be written ({reason(error)})") from error
     except (ValueError, RuntimeError) as error:  # What encoders say of what they can't hold.

@@ -19,8 +19,30 @@ from fastnst.files import reason
 
 
 def run_logger(config: TrainConfig) -> TensorBoardLogger:
-    """The logger of a new run folder, ``log_dir/NAME/version_N``."""
-    return TensorBoardLogger(save_dir=config.log_dir, name=config.run_name, default_hp_metric=False)
+    """The logger of a new run folder, ``log_dir/NAME/version_N``, that no other run has.
+
+    Lightning's own choice of N and the making of the folder are two steps: of two runs that start
+    at once, both would write into one. Raises TrainingError where it can't be made.
+    """
+    runs = config.log_dir / config.run_name
+    version = _next_version(runs)
+    while True:
+        try:
+            (runs / f"version_{version}").mkdir(parents=True)
+            break
+        except FileExistsError:
+            version += 1
+        except OSError as error:
+            raise TrainingError(f"{runs}: can't be written to ({reason(error)})") from error
+    return TensorBoardLogger(
+        save_dir=config.log_dir, name=config.run_name, version=version, default_hp_metric=False
+    )
+
+
+def _next_version(runs: Path) -> int:
+    """One more than the highest N of the folders version_N."""
+    taken = [path.name.removeprefix("version_") for path in runs.glob("version_*")]
+    return max((int(number) for number in taken if number.isdecimal()), default=-1) + 1
 
 
 @contextlib.contextmanager

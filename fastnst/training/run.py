@@ -46,6 +46,7 @@ from fastnst.training.logs import (
 from fastnst.training.module import StyleTraining, saturation
 from fastnst.training.photo_cache import choose_cache
 from fastnst.training.plan import IMAGE_SIZE, Plan, make_plan, time_step
+from fastnst.training.saving import KEEP_OTHERS
 from fastnst.training.start import JUDGES, find_init, start_network, wear_nearest_style
 from fastnst.training.styles import check_crops, read_styles
 from fastnst.training.trainer import build_trainer
@@ -180,7 +181,7 @@ def _fit(
                 if isinstance(watcher, CheapLikeness):
                     watcher.describe(module)
         if finished:
-            trainer.save_checkpoint(target, weights_only=True)
+            target = _save_result(trainer, config, target, run_folder)
         log_outcome(logger, module.description, finished)
     training, losses = module.description["training"], module.description["losses"]
     return TrainResult(
@@ -193,6 +194,19 @@ def _fit(
         kept,
         interruption.request.received,
     )
+
+
+def _save_result(trainer: pl.Trainer, config: TrainConfig, target: Path, run_folder: Path) -> Path:
+    """Write the finished network to ``target``; into the run folder where another run's result has
+    come there meanwhile and no ``overwrite`` allows to replace it. Where it is.
+    """
+    keep = None if config.overwrite else KEEP_OTHERS
+    try:
+        trainer.save_checkpoint(target, weights_only=True, storage_options=keep)
+    except FileExistsError:
+        target = run_folder / "finished.ckpt"
+        trainer.save_checkpoint(target, weights_only=True)
+    return target
 
 
 def _plan(

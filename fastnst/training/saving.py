@@ -10,12 +10,15 @@ from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 from fastnst.checkpoint import load_plain, save_checkpoint
 from fastnst.errors import CheckpointError, TrainingError
 
+KEEP_OTHERS = {"overwrite": False}
+
 
 class AtomicCheckpointIO(CheckpointIO):
     """Writes beside the target and renames, raises every error as TrainingError, loads nothing but
     plain data.
 
-    Lightning 2.6's own stages in $TMPDIR and keeps silent where it may not write.
+    Lightning 2.6's own stages in $TMPDIR and keeps silent where it may not write. Given
+    ``KEEP_OTHERS`` as storage options, it leaves a file that is there alone: FileExistsError.
     """
 
     def save_checkpoint(
@@ -23,7 +26,7 @@ class AtomicCheckpointIO(CheckpointIO):
     ) -> None:
         path = Path(path)
         try:
-            save_checkpoint(checkpoint, path)
+            save_checkpoint(checkpoint, path, overwrite=storage_options != KEEP_OTHERS)
         except CheckpointError as error:
             kept = "; the one before it is kept" if path.exists() else ""
             raise TrainingError(f"{error}{kept}") from error
