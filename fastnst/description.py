@@ -127,6 +127,16 @@ def style_name(info: Mapping[str, Any]) -> str:
     return re.sub(r"[^\w.+-]", "_", names)[:80] or "stylized"
 
 
+def ancestors(info: Mapping[str, Any]) -> list[str]:
+    """Names of the networks that a network's weights go back to, the oldest first.
+
+    Checkpoints of before all were noted name the last one.
+    """
+    training = info["training"]
+    found = training.get("ancestors", [training.get("started_from")])
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+
+
 def check_description(path: Path, info: Mapping[str, Any]) -> None:
     """Raises CheckpointError unless ``info`` is a ``fastnst`` entry that this version reads."""
     version = info.get("format_version")

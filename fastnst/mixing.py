@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastnst.description import style_name
+from fastnst.description import ancestors, style_name
 from fastnst.errors import CheckpointError, ConfigError
 
 
@@ -74,13 +74,12 @@ def mixture_name(first: Part, others: Sequence[Part], shares: Sequence[float]) -
 
 def doubts(first: Part, others: Sequence[Part]) -> str:
     """What is to be told where nothing says that the networks had one start, or nothing."""
-    starts = [part.info["training"].get("started_from") for part in (first, *others)]
-    names = [part.path.stem for part in (first, *others)]
-    for start, name in zip(starts[1:], names[1:], strict=True):
-        related = start in (starts[0], names[0]) or starts[0] == name
-        if not related or (start is None and starts[0] is None):
+    line, name = set(ancestors(first.info)), first.path.stem
+    for other in others:
+        theirs, other_name = set(ancestors(other.info)), other.path.stem
+        if not (line & theirs or name in theirs or other_name in line):
             return (
-                f"{names[0]} and {name} did not start from one network: what lies between them may "
-                "be neither style"
+                f"{name} and {other_name} did not start from one network: what lies between them "
+                "may be neither style"
             )
     return ""

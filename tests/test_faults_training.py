@@ -57,11 +57,11 @@ def last_line(capsys) -> str:
 def in_a_save(monkeypatch, send: Callable[[], None]) -> None:
     original, saves = saving.save_checkpoint, []
 
-    def save(contents, path):
+    def save(contents, path, overwrite=True):
         saves.append(path)
         if len(saves) == 3:
             send()
-        original(contents, path)
+        original(contents, path, overwrite)
 
     monkeypatch.setattr(saving, "save_checkpoint", save)
 
@@ -175,8 +175,8 @@ def run_and_save_slowly(arguments: list[str], marker: Path) -> None:
     original = checkpoint.atomic_write
 
     @contextlib.contextmanager
-    def atomic_write(path: Path) -> Iterator[SlowFile]:
-        with original(path) as file:
+    def atomic_write(path: Path, overwrite: bool = True) -> Iterator[SlowFile]:
+        with original(path, overwrite) as file:
             yield SlowFile(file, marker)
 
     checkpoint.atomic_write = atomic_write
@@ -216,15 +216,15 @@ def test_a_full_disk_in_a_save_is_one_line_and_keeps_the_old_checkpoint(
 ):
     original, saved = saving.save_checkpoint, []
 
-    def save(contents, path):
+    def save(contents, path, overwrite=True):
         if not saved:
-            original(contents, path)
+            original(contents, path, overwrite)
             saved.append(path.read_bytes())
             return
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * len(saved[0])), before[1]))
         try:
-            original(contents, path)
+            original(contents, path, overwrite)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
 

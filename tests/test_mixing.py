@@ -17,7 +17,7 @@ from fastnst.checkpoint import load_checkpoint, save_checkpoint
 from fastnst.cli import main
 from fastnst.description import KEY
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, CheckpointError, ConfigError
-from fastnst.mixing import Part, mixed
+from fastnst.mixing import Part, doubts, mixed
 from fastnst.shipped import shipped_models
 from fastnst.stylize import Stylizer
 
@@ -146,3 +146,24 @@ def test_shares_beyond_one_and_shapes_that_differ_are_refused(models):
 def test_styles_of_different_starts_are_mixed_and_doubted(start, doubted, models, tmp_path):
     other = model(tmp_path / "z.ckpt", 5, start=start)
     assert bool(Stylizer.load(models[0], "cpu", "torch", [(other, 0.5)]).doubts) == doubted
+
+
+@pytest.mark.parametrize(
+    ("lines", "related"),
+    [
+        ((["base"], ["base", "b"]), True),
+        ((["base", "early", "a"], ["base", "other"]), True),
+        (([], ["a"]), True),
+        ((["b"], []), True),
+        (([], []), False),
+        ((["one"], ["two"]), False),
+        ((["one", "two"], ["three", "four"]), False),
+    ],
+)
+def test_networks_of_one_ancestor_are_mixed_without_a_doubt(lines, related, models):
+    parts = []
+    for path, line in zip(models, lines, strict=False):
+        found = load_checkpoint(path)
+        training = {**found.info["training"], "ancestors": line}
+        parts.append(Part(path, {**found.info, "training": training}, found.weights))
+    assert (doubts(parts[0], parts[1:]) == "") == related

@@ -217,6 +217,9 @@ def test_init_starts_from_another_network(tiny_args, tmp_path, capsys):
     for name, value in weights(second).items():
         torch.testing.assert_close(value, weights(first)[name], atol=1e-6, rtol=1e-4)
     assert load_checkpoint(second).info["training"]["started_from"] == "first"
+    third = tmp_path / "second-again.ckpt"
+    train(tiny_args, "--steps", "1", "--init", str(second), "--output", str(third))
+    assert load_checkpoint(third).info["training"]["ancestors"] == ["first", "second"]
     refused = train(
         tiny_args, "--steps", "1", "--init", str(first), "--network", "johnson",
         "--output", str(tmp_path / "third.ckpt"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastnst.cli.console import OneLineParser, add_model, clock, give, printable
+from fastnst.description import ancestors
 from fastnst.errors import EXIT_DONE, CheckpointError
 from fastnst.shipped import find_model
 
@@ -50,7 +51,7 @@ def _lines(info: Mapping[str, Any]) -> list[str]:
         "network": f"{info['network']['kind']} ({info['parameters']:,} parameters)",
         "training": f"{training.get('steps')} steps, {training.get('images')} images, "
         f"{clock(float(training.get('seconds', 0)))}, {training.get('precision')}",
-        "started from": training.get("started_from") or "fresh weights",
+        "started from": ", then ".join(ancestors(info)) or "fresh weights",
         "loss": _pairs(info["loss"]),
         "backbone": f"{info['backbone'].get('name')} ({info['backbone'].get('origin')})",
         "data": f"{info['data'].get('photos')} photographs, "

@@ -68,7 +68,7 @@ def describe_run(
     photos: Sequence[Path],
     held_out: int,
     precision: str,
-    started_from: str | None,
+    ancestors: Sequence[str],
     plan: Plan,
     photo_side: int | None,
 ) -> dict[str, Any]:
@@ -94,7 +94,8 @@ def describe_run(
             "images": 0,
             "seconds": 0.0,
             "precision": precision,
-            "started_from": started_from,
+            "started_from": ancestors[-1] if ancestors else None,
+            "ancestors": list(ancestors),
             "options": options,
         },
         "losses": {},

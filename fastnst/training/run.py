@@ -15,6 +15,7 @@ import torch
 from fastnst.checkpoint import Checkpoint, load_checkpoint
 from fastnst.config import TrainConfig
 from fastnst.crops import center_crops
+from fastnst.description import ancestors
 from fastnst.device import choose_device, has_bfloat16
 from fastnst.errors import CheckpointError, ConfigError
 from fastnst.files import make_writable, reason
@@ -106,7 +107,8 @@ def train(
     cache = choose_cache(config, for_training, needed_side(plan.image_size))
     description = describe_run(
         config, network, loss.backbone, styles.described, photos,
-        len(photos) - len(for_training), precision, init.path.stem if init else None, plan,
+        len(photos) - len(for_training), precision,
+        [*ancestors(init.info), init.path.stem] if init else [], plan,
         cache.side if cache else None,
     )  # fmt: skip
     budget = _budget(config, earlier, description)
@@ -244,6 +246,7 @@ def _budget(config: TrainConfig, earlier: Checkpoint | None, description: dict[s
         )
     training = earlier.info["training"]
     description["training"]["started_from"] = training.get("started_from")
+    description["training"]["ancestors"] = ancestors(earlier.info)
     spent = float(training.get("seconds", 0))
     budget = Budget.of(config, spent)
     if budget.progress(earlier.step) >= 1:
