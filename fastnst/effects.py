@@ -1,18 +1,44 @@
-"""What may be done around a transfer network's pass: strength, colours, masks, stroke size."""
+"""What may be done around a transfer network's pass: stroke size, colours, strength, masks.
+
+A picture of thousands of pixels is painted coarse to fine. The network's strokes are so many pixels
+wide, whatever the picture, so it first paints the picture small, where a stroke is as large a part
+of it as in the painting; then what it painted, enlarged and with the photograph's detail, is
+painted again at up to twice the size, and so on up to full size. Each time the coarse octaves stay
+as they were and the finest two are new: strokes keep their place and get edges.
+
+All of it is on bytes, in bands of rows: the same whether the network's passes are whole or in
+strips, and in little memory beside the picture's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from fastnst.errors import ConfigError
 
-if TYPE_CHECKING:
-    from torch import Tensor
+# A picture, sRGB, (H, W, 3), or a mask, (H, W).
+Pixels = NDArray[np.uint8]
+Size = tuple[int, int]
+# A pass of the network over a picture of so many rows and columns, which is given once, so that its
+# memory can be had back before the pass takes most.
+Network = Callable[[Size, Callable[[], Pixels]], Pixels]
 
+# Short side in pixels at which the network's own strokes are right (scripts/compare_sizes).
+SHORT_SIDE = 512
+SMALLEST_STROKES, LARGEST_STROKES = 0.1, 10
 # Rec. 601 luma, as JPEG's YCbCr has it.
 LUMA = (0.299, 0.587, 0.114)
+# Rows of a band.
+BAND = 256
+# Pixels of a picture on either side of a place that cubic resampling looks at, in its coarser grid.
+REACH = 3
 
 
 @dataclass(frozen=True)
@@ -21,80 +47,185 @@ class Effects:
 
     ``strength`` 0..1 blends from the photograph (0) to the full style (1). ``keep_colors`` takes
     the luminance alone from the stylized picture. ``stroke_size`` makes strokes that many times as
-    large: the network sees the picture smaller by that factor, and the photograph's own fine detail
-    comes back at full size. Raises ConfigError for values out of range.
+    large as the network's own; "auto" lets them keep their share of pictures whose short side is
+    longer than 512 pixels. Raises ConfigError for values out of range.
     """
 
     strength: float = 1.0
     keep_colors: bool = False
-    stroke_size: float = 1.0
+    stroke_size: float | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
             raise ConfigError(f"strength must be a number from 0 to 1, not {self.strength}")
-        if not 0.1 <= self.stroke_size <= 10:
+        size: object = self.stroke_size
+        known = isinstance(size, int | float) and SMALLEST_STROKES <= size <= LARGEST_STROKES
+        if size != "auto" and not known:
             raise ConfigError(
-                f"stroke_size must be a number from 0.1 to 10, not {self.stroke_size}"
+                f"stroke_size must be auto or a number from {SMALLEST_STROKES} to "
+                f"{LARGEST_STROKES}, not {size}"
             )
 
+    def enlarged(self, size: Size) -> float:
+        """How many times as large strokes are in a picture of this size."""
+        if self.stroke_size == "auto":
+            return max(1.0, min(size) / SHORT_SIDE)
+        return float(self.stroke_size)
 
-def stylize_with(
-    network: Callable[[Tensor], Tensor],
-    image: Tensor,
+    @property
+    def blends(self) -> bool:
+        """Whether the photograph's own pixels are in the result."""
+        return self.keep_colors or self.strength < 1
+
+
+def stylized(
+    network: Network,
+    size: Size,
+    decode: Callable[[], Pixels],
     effects: Effects,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """Stylize pictures (B, 3, H, W), RGB, 0..1, with effects; the result has the same shape.
+    mask: Pixels | None = None,
+) -> Pixels:
+    """Stylize a picture (H, W, 3) of ``size``, which ``decode`` gives once; of the same shape.
 
-    ``mask`` (B, 1, H, W) or (1, 1, H, W), 0..1, is stylized where it is 1.
+    ``mask`` (H, W) is stylized where it is 255, and as much as it is elsewhere.
     """
-    return finished(_at_stroke_size(network, image, effects.stroke_size), image, effects, mask)
+    enlarged = effects.enlarged(size)
+    blends = effects.blends or mask is not None
+    if enlarged == 1 and not blends:
+        return network(size, decode)
+    held = [decode()]
+    result = painted(network, held, enlarged, used_up=not blends)
+    return finished(result, held[0], effects, mask) if blends else result
 
 
-def finished(
-    stylized: Tensor, image: Tensor, effects: Effects, mask: Tensor | None = None
-) -> Tensor:
-    """Colours, strength and mask; each pixel by itself. Shapes as in ``stylize_with``."""
-    if effects.keep_colors:
-        stylized = with_colors_of(stylized, image)
-    weight = effects.strength if mask is None else effects.strength * mask
-    if mask is None and weight == 1:
-        return stylized
-    return image + (stylized - image) * weight
+def painted(network: Network, held: list[Pixels], enlarged: float, used_up: bool = False) -> Pixels:
+    """The picture in ``held`` with strokes ``enlarged`` so many times.
+
+    ``used_up`` takes it out of there as soon as it isn't needed any more.
+    """
+    full = _size(held[0])
+    if enlarged <= 1:
+        larger = resampled(held[0], _divided(full, enlarged))
+        return resampled(network(_size(larger), lambda: larger), full)
+    sizes = steps(full, enlarged)
+    photos = [resampled(held[0], size) for size in sizes[:-1]]
+    result = network(sizes[1], lambda: photos[1])
+    for place, grid in enumerate(photos[:-1]):
+        last = place == len(photos) - 2
+        photo = held[0] if last else photos[place + 2]
+        coarse = resampled(result, _size(grid))
+        source = [_with_detail(coarse, photo, grid)]
+        if last and used_up:
+            held.clear()
+        del result, photo
+        result = network(sizes[place + 2], source.pop)
+        _put_coarse(result, coarse)
+    return result
 
 
-def luminance(image: Tensor) -> Tensor:
-    """Luma (B, 1, H, W) of pictures (B, 3, H, W)."""
-    return (image * image.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+def steps(size: Size, enlarged: float) -> list[Size]:
+    """Sizes (rows, columns) at which a picture is painted coarse to fine, with one before the first.
+
+    Each but the first two is the one before times a factor of about 2, the last is ``size``. What
+    is painted at a size replaces what is finer than two sizes before.
+
+    >>> steps((2048, 4096), 4)
+    [(256, 512), (512, 1024), (1024, 2048), (2048, 4096)]
+    """
+    count = max(1, round(math.log2(enlarged)))
+    powers = ((count + 1 - place) / count for place in range(count + 2))
+    return [_divided(size, enlarged**power) for power in powers]
 
 
-def with_colors_of(stylized: Tensor, image: Tensor) -> Tensor:
-    """The luminance of ``stylized`` with the colour differences of ``image``; clipped to 0..1.
+def _divided(size: Size, by: float) -> Size:
+    rows, columns = (max(1, round(side / by)) for side in size)
+    return rows, columns
+
+
+def _size(pixels: Pixels) -> Size:
+    rows, columns, _ = pixels.shape
+    return rows, columns
+
+
+def finished(result: Pixels, photo: Pixels, effects: Effects, mask: Pixels | None = None) -> Pixels:
+    """Colours, strength and mask, each pixel by itself, into ``result``, which is returned."""
+    for rows in _bands(len(photo)):
+        before, after = (one[rows].astype(np.float32) for one in (photo, result))
+        if effects.keep_colors:
+            after = with_colors_of(after, before)
+        if mask is not None:
+            share = np.float32(effects.strength / 255) * mask[rows, :, None]
+            after = before + (after - before) * share
+        elif effects.strength < 1:
+            after = before + (after - before) * np.float32(effects.strength)
+        result[rows] = np.rint(after)
+    return result
+
+
+def with_colors_of(
+    stylized: NDArray[np.float32], photo: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The luminance of ``stylized`` with the colour differences of ``photo``; clipped to 0..255.
 
     Gatys et al. (2017), "Controlling Perceptual Factors", section 5.2.
     """
-    return (image + luminance(stylized) - luminance(image)).clamp(0, 1)
+    return (photo + luminance(stylized - photo)).clip(0, 255)
 
 
-def _at_stroke_size(
-    network: Callable[[Tensor], Tensor], image: Tensor, stroke_size: float
-) -> Tensor:
-    height, width = image.shape[-2:]
-    size = [max(1, round(side / stroke_size)) for side in (height, width)]
-    if size == [height, width]:
-        return network(image)
-    seen = resized(image, size)
-    stylized = resized(network(seen), [height, width])
-    if stroke_size > 1:
-        # What shrinking took from the photograph, in luminance alone: colours are the style's.
-        stylized = stylized + luminance(image - resized(seen, [height, width]))
-    return stylized.clamp(0, 1)
+def luminance(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Luma (..., 1) of pictures (..., 3), or of their differences."""
+    return (image @ np.asarray(LUMA, np.float32))[..., None]
 
 
-def resized(image: Tensor, size: list[int]) -> Tensor:
-    """Pictures (B, 3, H, W), 0..1, at ``size`` (height, width), bicubic with antialiasing."""
-    # Here: the plain style needs no PyTorch.
-    import torch.nn.functional as F
+def resampled(pixels: Pixels, size: Size) -> Pixels:
+    """A picture (H, W, 3) at another size, cubic with antialiasing."""
+    if pixels.shape[:2] == size:
+        return pixels
+    result = np.empty((*size, 3), np.uint8)
+    for rows in _bands(size[0]):
+        result[rows] = _resampled_rows(pixels, size, rows)
+    return result
 
-    larger = F.interpolate(image, size, mode="bicubic", align_corners=False, antialias=True)
-    return larger.clamp(0, 1)
+
+def _resampled_rows(pixels: Pixels, size: Size, rows: slice) -> Pixels:
+    """Those rows of ``resampled``, without a copy of the whole."""
+    height, width = pixels.shape[:2]
+    scale = height / size[0]
+    top, bottom = rows.start * scale, min(height, rows.stop * scale)
+    reach = REACH * max(1.0, scale)
+    low, high = max(0, math.floor(top - reach)), min(height, math.ceil(bottom + reach))
+    part = Image.fromarray(np.ascontiguousarray(pixels[low:high]))
+    box = (0, top - low, width, bottom - low)
+    wanted = (size[1], rows.stop - rows.start)
+    return np.asarray(part.resize(wanted, Image.Resampling.BICUBIC, box))
+
+
+def _with_detail(coarse: Pixels, photo: Pixels, grid: Pixels) -> Pixels:
+    """``coarse``, enlarged, with what the photograph has beyond ``grid``, itself at that size.
+
+    In luminance alone: colours are the style's.
+    """
+    size = photo.shape[:2]
+    result = np.empty_like(photo)
+    for rows in _bands(size[0]):
+        detail = photo[rows].astype(np.float32) - _resampled_rows(grid, size, rows)
+        result[rows] = np.rint(
+            (_resampled_rows(coarse, size, rows) + luminance(detail)).clip(0, 255)
+        )
+    return result
+
+
+def _put_coarse(result: Pixels, coarse: Pixels) -> None:
+    """Replace in ``result`` what is as coarse as ``coarse``."""
+    size = result.shape[:2]
+    own = resampled(result, coarse.shape[:2])
+    for rows in _bands(size[0]):
+        band = result[rows].astype(np.int16)
+        band += _resampled_rows(coarse, size, rows)
+        band -= _resampled_rows(own, size, rows)
+        result[rows] = band.clip(0, 255)
+
+
+def _bands(height: int) -> Iterator[slice]:
+    for top in range(0, height, BAND):
+        yield slice(top, min(height, top + BAND))

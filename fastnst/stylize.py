@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from fastnst.architecture import SMALLEST, chain
-from fastnst.effects import Effects, luminance, stylize_with
+from fastnst.effects import BAND, Effects, Pixels, Size, stylized
 from fastnst.engine import Engine, choose_engine, is_exact, open_engine, read_arrays
 from fastnst.image import (
     Decoded,
@@ -24,7 +24,6 @@ from fastnst.image import (
     srgb_profile,
     write_picture,
 )
-from fastnst.large import stylize_large
 from fastnst.memory import Plan, is_out_of_memory, plan_picture, plan_strips
 from fastnst.mixing import Part, check_shares, doubts, mixed, mixture_name
 from fastnst.shipped import Origin
@@ -88,8 +87,8 @@ class Stylizer:
     >>> stylized = stylizer.picture(Image.open("photo.jpg").convert("RGB"))
 
     ``engine`` is "torch" or "openvino" (``fastnst.engine.choose_engine``), ``precision``
-    ``fastnst.engine.is_exact``'s. Called with tensors it is PyTorch that computes, with pictures
-    the engine. ``mix`` are other checkpoints and the share that each has in the weights
+    ``fastnst.engine.is_exact``'s. Called with tensors it is PyTorch's network alone; pictures are
+    the engine's, with effects. ``mix`` are other checkpoints and the share that each has in the weights
     (``fastnst.mixing``); ``doubts`` is what is to be told of them. Threads may share one.
     Pickled or deep-copied it is made ``again`` from the same files and options, and raises
     CheckpointError where they are gone or have changed. Raises CheckpointError or ConfigError.
@@ -187,12 +186,10 @@ class Stylizer:
         network: TransferNetwork = self._checkpoint.network().eval().to(self.device)
         return network
 
-    def __call__(
-        self, image: Tensor, effects: Effects = PLAIN, mask: Tensor | None = None
-    ) -> Tensor:
-        """Stylize pictures (B, 3, H, W), RGB, sRGB, 0..1, with PyTorch; the result has that shape.
+    def __call__(self, image: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W), RGB, sRGB, 0..1, through the network in PyTorch, of any device and
+        type; the result has the same.
 
-        ``mask`` (1, 1, H, W), 0..1, is stylized where it is 1.
         Raises ValueError for another shape and for values that are no finite numbers in 0..1.
         """
         import torch
@@ -203,29 +200,32 @@ class Stylizer:
         if not bool(((image >= 0) & (image <= 1)).all()):
             raise ValueError("a picture's values are finite numbers in 0..1")
         laid_out = image.to(self.device, torch.float32, memory_format=torch.channels_last)
-        mask = mask if mask is None else mask.to(self.device)
         with torch.inference_mode():
-            stylized = stylize_with(self.network, laid_out, effects, mask)
-        return stylized.to(image.device, image.dtype)
+            result: Tensor = self.network(laid_out)
+        return result.to(image.device, image.dtype)
 
     def picture(
         self, picture: Image.Image, effects: Effects = PLAIN, mask: Image.Image | None = None
     ) -> Image.Image:
-        """Stylize a picture of mode RGB in one go; ``mask``, of its size, where it is white."""
-        if self._compiled is not None and effects == PLAIN and mask is None:
-            return Image.fromarray(self._compiled(np.asarray(picture)))
+        """Stylize a picture of mode RGB, each pass of the network in one go; ``mask``, of its size,
+        where it is white.
+        """
+
+        def network(size: Size, decode: Callable[[], Pixels]) -> Pixels:
+            return self.whole(decode())
+
+        size = picture.height, picture.width
+        weights = None if mask is None else np.asarray(mask.convert("L"))
+        result = stylized(network, size, lambda: np.asarray(picture), effects, weights)
+        return Image.fromarray(result)
+
+    def whole(self, pixels: Pixels) -> Pixels:
+        """A pass of the network over a picture (H, W, 3) in one go, on the engine."""
+        if self._compiled is not None:
+            return self._compiled(pixels)
         from fastnst.image.tensors import to_picture, to_tensor
 
-        image = to_tensor(picture)
-        weights = None if mask is None else luminance(to_tensor(mask))
-        if self._compiled is None:
-            return to_picture(self(image, effects, weights))
-        compiled = self._compiled
-
-        def network(seen: Tensor) -> Tensor:
-            return to_tensor(Image.fromarray(compiled(np.asarray(to_picture(seen)))))
-
-        return to_picture(stylize_with(network, image, effects, weights))
+        return np.array(to_picture(self(to_tensor(Image.fromarray(pixels)))))
 
     def stylize_file(self, source: Path, target: Path, options: FileOptions | None = None) -> str:
         """Stylize a file into another, keeping its transparency.
@@ -255,30 +255,16 @@ class Stylizer:
     def _stylize_picture(
         self, picture: Image.Image, options: FileOptions
     ) -> tuple[Image.Image, list[str]]:
-        """The stylized picture, and what is worth telling."""
-        mask = None if options.mask is None else resize(options.mask, picture.size)
-        exact = is_exact(picture.width * picture.height, self.precision)
-        size = (self.layers, *picture.size)
-        plan = plan_picture(*size, options.max_memory, options.tile, self.engine, exact)
-        news = []
-        if plan.rows is None or min(picture.size) < SMALLEST:
-            try:
-                return self.picture(picture, options.effects, mask), []
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error) or options.tile == "off":
-                    raise
-            # Out of the handler, which would keep the failed attempt's memory.
-            news.append("not enough memory for the whole picture")
-            plan = plan_strips(*size, STRIP, engine=self.engine)
-        assert plan.rows is not None
-        strips = self._strips(plan)
-        stylized = stylize_large(strips, picture, options.effects, mask)
-        if strips.rows < plan.rows:
-            news.append(f"not enough memory for strips of {plan.rows} rows")
-        news.append(f"in strips of {strips.rows} rows, about {plan.bytes / 1e9:.1f} GB")
-        return stylized, news
+        """The stylized picture, for which the given one is used up, and what is worth telling."""
+        passes = _Passes(self, options)
+        size = picture.height, picture.width
+        mask = options.mask
+        weights = None if mask is None else _pixels(resize(mask.convert("L"), picture.size))
+        decode = partial(_pixels, picture)
+        result = stylized(passes, size, decode, options.effects, weights)
+        return Image.fromarray(result), passes.news
 
-    def _strips(self, plan: Plan) -> StripNetwork:
+    def strips(self, plan: Plan) -> StripNetwork:
         """The network in strips, on the engine."""
         assert plan.rows is not None
         how = (plan.rows, plan.dtype, plan.spare)
@@ -290,6 +276,54 @@ class Stylizer:
         weights = {name: value.cpu() for name, value in self.network.state_dict().items()}
         arrays = {name: value.numpy() for name, value in weights.items()}
         return StripNetwork(self.layers, arrays, TorchSegments(weights), *how)
+
+
+class _Passes:
+    """Passes of a stylizer's network over pictures, each in one go or in strips, as memory allows.
+
+    ``news`` is what is worth telling of them.
+    """
+
+    def __init__(self, stylizer: Stylizer, options: FileOptions) -> None:
+        self.stylizer, self.options = stylizer, options
+        self.news: list[str] = []
+
+    def __call__(self, size: Size, decode: Callable[[], Pixels]) -> Pixels:
+        stylizer, options = self.stylizer, self.options
+        height, width = size
+        sides = (stylizer.layers, width, height)
+        exact = is_exact(width * height, stylizer.precision)
+        plan = plan_picture(*sides, options.max_memory, options.tile, stylizer.engine, exact)
+        if plan.rows is None or min(size) < SMALLEST:
+            # In a list, so that strips may have it to themselves.
+            held = [decode()]
+            decode = held.pop
+            try:
+                return stylizer.whole(held[0])
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or options.tile == "off":
+                    raise
+            # Out of the handler, which would keep the failed attempt's memory.
+            self.news.append("not enough memory for the whole picture")
+            plan = plan_strips(*sides, STRIP, engine=stylizer.engine)
+        assert plan.rows is not None
+        strips = stylizer.strips(plan)
+        result = strips(decode)
+        if strips.rows < plan.rows:
+            self.news.append(f"not enough memory for strips of {plan.rows} rows")
+        self.news.append(f"in strips of {strips.rows} rows, about {plan.bytes / 1e9:.1f} GB")
+        return result
+
+
+def _pixels(picture: Image.Image) -> Pixels:
+    """A picture's bytes, copied in parts, since NumPy's own way takes them twice; it is closed."""
+    bands = np.asarray(picture.crop((0, 0, 1, 1))).shape[2:]
+    pixels = np.empty((picture.height, picture.width, *bands), np.uint8)
+    for top in range(0, picture.height, BAND):
+        box = (0, top, picture.width, min(picture.height, top + BAND))
+        pixels[box[1] : box[3]] = np.asarray(picture.crop(box))
+    picture.close()
+    return pixels
 
 
 def _again(origin: Origin, device: str, engine: str, mix: Origins, precision: str) -> Stylizer:

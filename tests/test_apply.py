@@ -17,7 +17,6 @@ from test_cli import one_line
 import fastnst
 from fastnst.checkpoint import save_checkpoint
 from fastnst.cli import main
-from fastnst.effects import Effects, luminance, resized, stylize_with, with_colors_of
 from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE, ConfigError, ImageReadError
 from fastnst.image import read_decoded, read_image
 from fastnst.stylize import Stylizer
@@ -85,66 +84,6 @@ def test_pillows_limit_for_the_process_is_left_as_it_was(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert read_decoded(source).picture.size == (40, 30)
     assert Image.MAX_IMAGE_PIXELS == 100
-
-
-def invert(image: torch.Tensor) -> torch.Tensor:
-    return 1 - image
-
-
-def test_strength_blends_from_the_photograph_to_the_style(image):
-    assert torch.equal(stylize_with(invert, image, Effects(strength=0)), image)
-    half = stylize_with(invert, image, Effects(strength=0.5))
-    torch.testing.assert_close(half, torch.full_like(half, 0.5))
-    assert torch.equal(stylize_with(invert, image, Effects()), invert(image))
-
-
-def test_a_mask_is_stylized_where_it_is_white(image):
-    mask = torch.zeros(1, 1, 40, 48)
-    mask[..., :24] = 1
-    found = stylize_with(invert, image, Effects(), mask)
-    torch.testing.assert_close(found[..., :24], invert(image)[..., :24])
-    assert torch.equal(found[..., 24:], image[..., 24:])
-
-
-def test_keep_colors_takes_the_luminance_alone():
-    generator = torch.Generator().manual_seed(0)
-    photo = 0.4 + 0.2 * torch.rand(1, 3, 9, 9, generator=generator)
-    stylized = 0.4 + 0.2 * torch.rand(1, 3, 9, 9, generator=generator)
-    found = with_colors_of(stylized, photo)
-    torch.testing.assert_close(luminance(found), luminance(stylized))
-    # Colour differences are the photograph's.
-    torch.testing.assert_close(found[:, 0] - found[:, 1], photo[:, 0] - photo[:, 1])
-    grey = photo.mean(dim=1, keepdim=True).expand(1, 3, 9, 9)
-    torch.testing.assert_close(
-        with_colors_of(stylized, grey), luminance(stylized).expand(1, 3, 9, 9)
-    )
-
-
-def test_stroke_size_shows_the_network_a_scaled_picture_and_gives_back_detail(image):
-    seen = []
-
-    def identity(picture):
-        seen.append(tuple(picture.shape[-2:]))
-        return picture
-
-    found = stylize_with(identity, image, Effects(stroke_size=2))
-    assert seen == [(20, 24)]
-    assert found.shape == image.shape
-    # With a network that does nothing, the photograph's luminance is there again, but for clipping.
-    soft = 0.3 + 0.4 * image
-    again = stylize_with(identity, soft, Effects(stroke_size=2))
-    torch.testing.assert_close(luminance(again), luminance(soft), atol=1e-5, rtol=0)
-    assert float((resized(resized(soft, [20, 24]), [40, 48]) - soft).abs().max()) > 0.05
-    stylize_with(identity, image, Effects(stroke_size=0.5))
-    assert seen[-1] == (80, 96)
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"strength": 1.1}, {"strength": float("nan")}, {"stroke_size": 0}]
-)
-def test_effects_out_of_range_are_refused(wrong):
-    with pytest.raises(ConfigError, match=next(iter(wrong))):
-        Effects(**wrong)
 
 
 @pytest.mark.parametrize(("suffix", "tolerance"), [(".png", 0), (".webp", 0), (".tif", 0)])
@@ -234,6 +173,8 @@ def test_effects_reach_the_written_picture(model, tmp_path):
     [
         (["--strength", "2"], "strength must be"),
         (["--stroke-size", "nan"], "stroke_size must be"),
+        (["--stroke-size", "-2"], "stroke_size must be"),
+        (["--stroke-size", "big"], "'big' is neither auto nor a number"),
         (["--mask", "absent.png"], "absent.png: no such file"),
         (["--metadata", "all"], "--metadata"),
         (["--shard", "3/2"], "'3/2' is not I/N"),

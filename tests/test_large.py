@@ -57,25 +57,28 @@ def test_apply_in_strips_writes_the_same_picture(flags, engine, model, picture, 
 
 
 @pytest.mark.parametrize(
-    ("effects", "mean"),
+    "effects",
     [
-        (Effects(strength=0.4), 0.2),
-        (Effects(keep_colors=True), 0.2),
-        # Pillow and PyTorch resample a little differently.
-        (Effects(stroke_size=2), 3),
-        (Effects(stroke_size=0.5, strength=0.7), 3),
+        Effects(strength=0.4),
+        Effects(keep_colors=True),
+        Effects(stroke_size=2),
+        Effects(stroke_size=5),
+        Effects(stroke_size=0.5, strength=0.7),
     ],
 )
-def test_effects_in_strips_are_the_effects_in_one_go(effects, mean, model, picture, tmp_path):
+@pytest.mark.parametrize("masked", [False, True])
+def test_effects_in_strips_are_the_effects_in_one_go(effects, masked, model, picture, tmp_path):
     stylizer = Stylizer.load(model, "cpu", "torch")
-    mask = Image.linear_gradient("L").convert("RGB")
+    mask = Image.linear_gradient("L").convert("RGB") if masked else None
     pictures = []
     for name, tile in (("whole.png", "off"), ("strips.png", 32)):
         options = FileOptions(effects=effects, mask=mask, tile=tile)
         stylizer.stylize_file(picture, tmp_path / name, options)
-        pictures.append(np.asarray(Image.open(tmp_path / name).copy()).astype(float))
-    assert np.abs(pictures[0] - pictures[1]).mean() <= mean
-    assert pictures[0].std() > 10
+        pictures.append(np.asarray(Image.open(tmp_path / name).copy()).astype(int))
+    # The network's own rounding, here and there, which a coarse pass hands on to the finer ones.
+    assert np.abs(pictures[0] - pictures[1]).mean() <= 0.05
+    assert np.abs(pictures[0] - pictures[1]).max() <= 3
+    assert pictures[0].std() > 2
 
 
 def test_want_of_memory_leads_to_strips_and_says_so(model, picture, tmp_path, capsys, monkeypatch):

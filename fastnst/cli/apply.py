@@ -69,8 +69,9 @@ def parser() -> OneLineParser:
         help="a picture, stretched over each input: stylize where it is white",
     )  # fmt: skip
     parser.add_argument(
-        "--stroke-size", type=float, default=1.0, metavar="FACTOR",
-        help="strokes so many times as large (default: 1)",
+        "--stroke-size", type=_stroke_size, default="auto", metavar="auto|FACTOR",
+        help="strokes so many times as large as the network's own; 'auto', the default, lets them "
+        "keep their share of pictures whose short side is longer than 512 pixels",
     )  # fmt: skip
     parser.add_argument(
         "--tile", type=_tile, default="auto", metavar="auto|off|N",
@@ -120,6 +121,13 @@ def _pixels(text: str) -> int:
     if not digits.isdecimal() or int(digits) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is no number of pixels, such as 500M")
     return int(digits) * factor
+
+
+def _stroke_size(text: str) -> str | float:
+    try:
+        return text if text == "auto" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is neither auto nor a number") from None
 
 
 def _tile(text: str) -> str | int:
