@@ -124,7 +124,7 @@ def painted(network: Network, held: list[Pixels], enlarged: float, used_up: bool
 
 
 def steps(size: Size, enlarged: float) -> list[Size]:
-    """Sizes (rows, columns) at which a picture is painted coarse to fine, with one before the first.
+    """Sizes (rows, columns) at which a picture is painted coarse to fine, and one before.
 
     Each but the first two is the one before times a factor of about 2, the last is ``size``. What
     is painted at a size replaces what is finer than two sizes before.
@@ -220,10 +220,8 @@ def _put_coarse(result: Pixels, coarse: Pixels) -> None:
     size = result.shape[:2]
     own = resampled(result, coarse.shape[:2])
     for rows in _bands(size[0]):
-        band = result[rows].astype(np.int16)
-        band += _resampled_rows(coarse, size, rows)
-        band -= _resampled_rows(own, size, rows)
-        result[rows] = band.clip(0, 255)
+        fine = result[rows].astype(np.float32) - _resampled_rows(own, size, rows)
+        result[rows] = np.rint((fine + _resampled_rows(coarse, size, rows)).clip(0, 255))
 
 
 def _bands(height: int) -> Iterator[slice]:

@@ -87,8 +87,8 @@ class Stylizer:
     >>> stylized = stylizer.picture(Image.open("photo.jpg").convert("RGB"))
 
     ``engine`` is "torch" or "openvino" (``fastnst.engine.choose_engine``), ``precision``
-    ``fastnst.engine.is_exact``'s. Called with tensors it is PyTorch's network alone; pictures are
-    the engine's, with effects. ``mix`` are other checkpoints and the share that each has in the weights
+    ``fastnst.engine.is_exact``'s. Called with tensors it is PyTorch's network alone; pictures
+    are the engine's, with effects. ``mix`` are other checkpoints and the share that each has in the weights
     (``fastnst.mixing``); ``doubts`` is what is to be told of them. Threads may share one.
     Pickled or deep-copied it is made ``again`` from the same files and options, and raises
     CheckpointError where they are gone or have changed. Raises CheckpointError or ConfigError.
@@ -211,7 +211,7 @@ class Stylizer:
         where it is white.
         """
 
-        def network(size: Size, decode: Callable[[], Pixels]) -> Pixels:
+        def network(_: Size, decode: Callable[[], Pixels]) -> Pixels:
             return self.whole(decode())
 
         size = picture.height, picture.width

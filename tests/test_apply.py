@@ -17,7 +17,7 @@ from test_cli import one_line
 import fastnst
 from fastnst.checkpoint import save_checkpoint
 from fastnst.cli import main
-from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE, ConfigError, ImageReadError
+from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE, ImageReadError
 from fastnst.image import read_decoded, read_image
 from fastnst.stylize import Stylizer
 
