@@ -13,7 +13,8 @@ strips, and in little memory beside the picture's.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastnst.errors import ConfigError
+from fastnst.threads import threads
 
 # A picture, sRGB, (H, W, 3), or a mask, (H, W).
 Pixels = NDArray[np.uint8]
@@ -33,6 +35,8 @@ Network = Callable[[Size, Callable[[], Pixels]], Pixels]
 # Short side in pixels at which the network's own strokes are right (scripts/compare_sizes).
 SHORT_SIDE = 512
 SMALLEST_STROKES, LARGEST_STROKES = 0.1, 10
+# Octaves that steps may be longer than one each, all together: the fewer, the less time.
+SPARE_OCTAVES = 0.6
 # Rec. 601 luma, as JPEG's YCbCr has it.
 LUMA = (0.299, 0.587, 0.114)
 # Rows of a band.
@@ -108,17 +112,14 @@ def painted(network: Network, held: list[Pixels], enlarged: float, used_up: bool
         larger = resampled(held[0], _divided(full, enlarged))
         return resampled(network(_size(larger), lambda: larger), full)
     sizes = steps(full, enlarged)
-    photos = [resampled(held[0], size) for size in sizes[:-1]]
-    result = network(sizes[1], lambda: photos[1])
-    for place, grid in enumerate(photos[:-1]):
-        last = place == len(photos) - 2
-        photo = held[0] if last else photos[place + 2]
-        coarse = resampled(result, _size(grid))
-        source = [_with_detail(coarse, photo, grid)]
-        if last and used_up:
+    result = network(sizes[1], lambda: resampled(held[0], sizes[1]))
+    for grid, size in zip(sizes, sizes[2:], strict=False):
+        coarse = resampled(result, grid)
+        source = [_with_detail(coarse, resampled(held[0], size), grid)]
+        if used_up and size is sizes[-1]:
             held.clear()
-        del result, photo
-        result = network(sizes[place + 2], source.pop)
+        del result
+        result = network(size, source.pop)
         _put_coarse(result, coarse)
     return result
 
@@ -126,13 +127,13 @@ def painted(network: Network, held: list[Pixels], enlarged: float, used_up: bool
 def steps(size: Size, enlarged: float) -> list[Size]:
     """Sizes (rows, columns) at which a picture is painted coarse to fine, and one before.
 
-    Each but the first two is the one before times a factor of about 2, the last is ``size``. What
-    is painted at a size replaces what is finer than two sizes before.
+    Each is the one before times a factor of 1.5 to 2.5, or less where there is but one step; the
+    last is ``size``. What is painted at a size replaces what is finer than two sizes before.
 
     >>> steps((2048, 4096), 4)
     [(256, 512), (512, 1024), (1024, 2048), (2048, 4096)]
     """
-    count = max(1, round(math.log2(enlarged)))
+    count = max(1, math.ceil(math.log2(enlarged) - SPARE_OCTAVES))
     powers = ((count + 1 - place) / count for place in range(count + 2))
     return [_divided(size, enlarged**power) for power in powers]
 
@@ -149,7 +150,8 @@ def _size(pixels: Pixels) -> Size:
 
 def finished(result: Pixels, photo: Pixels, effects: Effects, mask: Pixels | None = None) -> Pixels:
     """Colours, strength and mask, each pixel by itself, into ``result``, which is returned."""
-    for rows in _bands(len(photo)):
+
+    def band(rows: slice) -> None:
         before, after = (one[rows].astype(np.float32) for one in (photo, result))
         if effects.keep_colors:
             after = with_colors_of(after, before)
@@ -159,6 +161,8 @@ def finished(result: Pixels, photo: Pixels, effects: Effects, mask: Pixels | Non
         elif effects.strength < 1:
             after = before + (after - before) * np.float32(effects.strength)
         result[rows] = np.rint(after)
+
+    _each_band(len(photo), band)
     return result
 
 
@@ -178,12 +182,15 @@ def luminance(image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def resampled(pixels: Pixels, size: Size) -> Pixels:
-    """A picture (H, W, 3) at another size, cubic with antialiasing."""
+    """A picture (H, W, 3) or (H, W) at another size, cubic with antialiasing."""
     if pixels.shape[:2] == size:
         return pixels
-    result = np.empty((*size, 3), np.uint8)
-    for rows in _bands(size[0]):
+    result = np.empty((*size, *pixels.shape[2:]), np.uint8)
+
+    def band(rows: slice) -> None:
         result[rows] = _resampled_rows(pixels, size, rows)
+
+    _each_band(size[0], band)
     return result
 
 
@@ -200,30 +207,51 @@ def _resampled_rows(pixels: Pixels, size: Size, rows: slice) -> Pixels:
     return np.asarray(part.resize(wanted, Image.Resampling.BICUBIC, box))
 
 
-def _with_detail(coarse: Pixels, photo: Pixels, grid: Pixels) -> Pixels:
-    """``coarse``, enlarged, with what the photograph has beyond ``grid``, itself at that size.
+def _with_detail(coarse: Pixels, photo: Pixels, grid: Size) -> Pixels:
+    """``coarse``, enlarged, with what the photograph has beyond ``grid``.
 
     In luminance alone: colours are the style's.
     """
-    size = photo.shape[:2]
+    size = _size(photo)
+    light = np.empty(size, np.uint8)
     result = np.empty_like(photo)
-    for rows in _bands(size[0]):
-        detail = photo[rows].astype(np.float32) - _resampled_rows(grid, size, rows)
-        result[rows] = np.rint(
-            (_resampled_rows(coarse, size, rows) + luminance(detail)).clip(0, 255)
-        )
+
+    def lighten(rows: slice) -> None:
+        light[rows] = np.asarray(Image.fromarray(photo[rows]).convert("L"))
+
+    def band(rows: slice) -> None:
+        detail = light[rows].astype(np.int16) - _resampled_rows(below, size, rows)
+        enlarged = _resampled_rows(coarse, size, rows)
+        result[rows] = (enlarged + detail[..., None]).clip(0, 255)
+
+    _each_band(size[0], lighten)
+    below = resampled(light, grid)
+    _each_band(size[0], band)
     return result
 
 
 def _put_coarse(result: Pixels, coarse: Pixels) -> None:
     """Replace in ``result`` what is as coarse as ``coarse``."""
-    size = result.shape[:2]
-    own = resampled(result, coarse.shape[:2])
-    for rows in _bands(size[0]):
-        fine = result[rows].astype(np.float32) - _resampled_rows(own, size, rows)
-        result[rows] = np.rint((fine + _resampled_rows(coarse, size, rows)).clip(0, 255))
+    size = _size(result)
+    own = resampled(result, _size(coarse))
+
+    def band(rows: slice) -> None:
+        mended = result[rows].astype(np.int16)
+        mended += _resampled_rows(coarse, size, rows)
+        mended -= _resampled_rows(own, size, rows)
+        result[rows] = mended.clip(0, 255)
+
+    _each_band(size[0], band)
 
 
-def _bands(height: int) -> Iterator[slice]:
-    for top in range(0, height, BAND):
-        yield slice(top, min(height, top + BAND))
+def _each_band(height: int, work: Callable[[slice], None]) -> None:
+    """``work`` on all bands of rows, as many at once as there are processors: NumPy and Pillow let
+    others compute meanwhile.
+    """
+    bands = [slice(top, min(height, top + BAND)) for top in range(0, height, BAND)]
+    if len(bands) == 1:
+        return work(bands[0])
+    with ThreadPoolExecutor(threads()) as pool:
+        # Fetched, so that an error is raised.
+        list(pool.map(work, bands))
+    return None

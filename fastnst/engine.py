@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ from fastnst.foreign import adopted
 from fastnst.graph import Graph, installed, openvino
 from fastnst.mixing import Part
 from fastnst.strips import Scales, Segment, Strip
+from fastnst.threads import asked_threads
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -206,16 +206,10 @@ class _Sized:
 
 def compiled(core: Any, model: ov.Model, exact: bool) -> ov.CompiledModel:
     """A model for the CPU; ``exact`` in float32, else in the type that the hardware does best."""
-    settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": _threads()}
+    settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": asked_threads()}
     if exact:
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     return core.compile_model(model, "CPU", settings)
-
-
-def _threads() -> int:
-    """As many as PyTorch takes: OMP_NUM_THREADS, or the processor's own."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isdigit() else 0
 
 
 def pad_to_multiple(pixels: np.ndarray) -> np.ndarray:

@@ -87,9 +87,9 @@ class Stylizer:
     >>> stylized = stylizer.picture(Image.open("photo.jpg").convert("RGB"))
 
     ``engine`` is "torch" or "openvino" (``fastnst.engine.choose_engine``), ``precision``
-    ``fastnst.engine.is_exact``'s. Called with tensors it is PyTorch's network alone; pictures
-    are the engine's, with effects. ``mix`` are other checkpoints and the share of each in the weights
-    (``fastnst.mixing``); ``doubts`` is what is to be told of them. Threads may share one.
+    ``fastnst.engine.is_exact``'s. Called with tensors it is PyTorch's network alone; pictures are
+    the engine's, with effects. ``mix`` are other checkpoints and the share that each has in the
+    weights (``fastnst.mixing``); ``doubts`` is what is to be told of them. Threads may share one.
     Pickled or deep-copied it is made ``again`` from the same files and options, and raises
     CheckpointError where they are gone or have changed. Raises CheckpointError or ConfigError.
     """
