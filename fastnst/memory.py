@@ -90,22 +90,26 @@ def plan_picture(
     tile: str | int = "auto",
     engine: str = "torch",
     exact: bool = True,
+    held: int = 0,
 ) -> Plan:
     """How to stylize a picture of ``width`` x ``height`` with the network of ``layers``.
 
-    ``limit`` is the most bytes the process may take in all (default: a share of what is free);
+    ``limit`` is the most bytes the process may take in all (default: a share of what is free), of
+    which ``held`` are taken by other pictures already;
     ``tile`` is "auto", "off" or the rows of a strip; ``exact`` says whether float32 computes the
     whole. Raises ConfigError where even strips take more than a limit that was given.
     """
     costs, pixels = COSTS[engine], width * height
     widest, _ = values_a_pixel(layers)
     each = costs.whole if exact else costs.rough
-    whole = costs.base + int((PICTURE + each * widest) * pixels)
-    bound = limit if limit is not None else costs.base + int(SHARE * available_memory())
+    whole = costs.base + held + int((PICTURE + each * widest) * pixels)
+    bound = limit
+    if bound is None:
+        bound = costs.base + held + int(SHARE * available_memory())
     if tile == "off" or (tile == "auto" and whole <= bound):
         return Plan(None, "float32", True, whole)
     choices = [
-        plan_strips(layers, width, height, rows, dtype, spare, engine)
+        plan_strips(layers, width, height, rows, dtype, spare, engine, held)
         for dtype, spare in (("float32", True), ("float16", True), ("float16", False))
         for rows in ([tile] if isinstance(tile, int) else _rows(costs.strip * widest * width))
     ]
@@ -126,6 +130,7 @@ def plan_strips(
     dtype: str = "float16",
     spare: bool = False,
     engine: str = "torch",
+    held: int = 0,
 ) -> Plan:
     """The plan of ``fastnst.strips.StripNetwork`` with these arguments."""
     widest, kept = values_a_pixel(layers)
@@ -133,7 +138,8 @@ def plan_strips(
     # The picture is gone when the spare ones come.
     most = max(PICTURE, ARRAY + features, features * (2 if spare else 1))
     strip = COSTS[engine].strip * widest * rows * width
-    return Plan(rows, dtype, spare, COSTS[engine].base + int(most * width * height + strip))
+    taken = COSTS[engine].base + held + int(most * width * height + strip)
+    return Plan(rows, dtype, spare, taken)
 
 
 def values_a_pixel(layers: Sequence[Layer]) -> tuple[float, float]:

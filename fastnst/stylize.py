@@ -24,7 +24,7 @@ from fastnst.image import (
     srgb_profile,
     write_picture,
 )
-from fastnst.memory import Plan, is_out_of_memory, plan_picture, plan_strips
+from fastnst.memory import ARRAY, Plan, is_out_of_memory, plan_picture, plan_strips
 from fastnst.mixing import Part, check_shares, doubts, mixed, mixture_name
 from fastnst.shipped import Origin
 from fastnst.strips import STRIP, StripNetwork
@@ -256,8 +256,8 @@ class Stylizer:
         self, picture: Image.Image, options: FileOptions
     ) -> tuple[Image.Image, list[str]]:
         """The stylized picture, for which the given one is used up, and what is worth telling."""
-        passes = _Passes(self, options)
         size = picture.height, picture.width
+        passes = _Passes(self, options, size)
         mask = options.mask
         weights = None if mask is None else _pixels(resize(mask.convert("L"), picture.size))
         decode = partial(_pixels, picture)
@@ -279,13 +279,12 @@ class Stylizer:
 
 
 class _Passes:
-    """Passes of a stylizer's network over pictures, each in one go or in strips, as memory allows.
-
-    ``news`` is what is worth telling of them.
+    """Passes of a stylizer's network for a picture of a size, in one go or in strips, as memory
+    allows; ``news`` is what is worth telling of them.
     """
 
-    def __init__(self, stylizer: Stylizer, options: FileOptions) -> None:
-        self.stylizer, self.options = stylizer, options
+    def __init__(self, stylizer: Stylizer, options: FileOptions, full: Size) -> None:
+        self.stylizer, self.options, self.full = stylizer, options, full
         self.news: list[str] = []
 
     def __call__(self, size: Size, decode: Callable[[], Pixels]) -> Pixels:
@@ -293,7 +292,12 @@ class _Passes:
         height, width = size
         sides = (stylizer.layers, width, height)
         exact = is_exact(width * height, stylizer.precision)
-        plan = plan_picture(*sides, options.max_memory, options.tile, stylizer.engine, exact)
+        # The photograph, where it is needed once more.
+        needed = size != self.full or options.effects.blends or options.mask is not None
+        others = ARRAY * self.full[0] * self.full[1] if needed else 0
+        plan = plan_picture(
+            *sides, options.max_memory, options.tile, stylizer.engine, exact, others
+        )
         if plan.rows is None or min(size) < SMALLEST:
             # In a list, so that strips may have it to themselves.
             held = [decode()]
@@ -305,7 +309,7 @@ class _Passes:
                     raise
             # Out of the handler, which would keep the failed attempt's memory.
             self.news.append("not enough memory for the whole picture")
-            plan = plan_strips(*sides, STRIP, engine=stylizer.engine)
+            plan = plan_strips(*sides, STRIP, engine=stylizer.engine, held=others)
         assert plan.rows is not None
         strips = stylizer.strips(plan)
         result = strips(decode)
