@@ -16,13 +16,13 @@ import fastnst
 ROOT = Path(fastnst.__file__).parent
 # A module imports only from floors below its own, or from its own room.
 FLOORS = {
-    "errors": 0, "config": 0, "files": 0, "signals": 0, "architecture": 0,
+    "errors": 0, "config": 0, "files": 0, "signals": 0, "threads": 0, "architecture": 0,
     "norms": 0,
     "networks": 1, "cuts": 1, "rows": 1, "description": 1, "image": 1, "device": 1,
     "memory": 1, "sheet": 1, "shipped": 1,
     "mixing": 2, "foreign": 2, "lists": 2, "folders": 2,
     "checkpoint": 3, "archive": 2, "perceptual": 2, "photos": 3, "crops": 2, "effects": 1,
-    "strips": 2, "graph": 2, "large": 3, "engine": 3, "torch_segments": 3,
+    "strips": 2, "graph": 2, "engine": 3, "torch_segments": 3,
     "stylize": 4, "targets": 4,
     "filters": 5, "jobs": 5,
     "reference": 5,
@@ -30,7 +30,7 @@ FLOORS = {
     "cli": 7, "__main__": 8,
 }  # fmt: skip
 # errors < files and config < perceptual's losses: order within the lowest floor.
-GROUND_ORDER = ["errors", "config", "files", "signals", "architecture", "norms"]
+GROUND_ORDER = ["errors", "config", "files", "signals", "threads", "architecture", "norms"]
 
 
 def room(module: str) -> str:
