@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import fastnst
 from fastnst.effects import (
     BAND,
     SHORT_SIDE,
@@ -21,6 +23,7 @@ from fastnst.effects import (
     with_colors_of,
 )
 from fastnst.errors import ConfigError
+from fastnst.graph import installed
 
 PLAIN = Effects(stroke_size=1)
 
@@ -201,3 +204,18 @@ def test_a_picture_that_is_used_up_is_let_go_before_the_last_pass():
 def test_effects_out_of_range_are_refused(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         Effects(**wrong)
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_a_large_picture_looks_like_its_preview(engine):
+    if engine == "openvino" and not installed():
+        pytest.skip("OpenVINO is not installed")
+    wave = fastnst.load("wave", "cpu", engine)
+    photo = Image.open(Path(fastnst.__file__).parent / "demo" / "cat.jpg")
+    large, small = photo.resize((1350, 900)), photo.resize((768, 512))
+    preview = np.asarray(wave(small)).astype(int)
+    apart = [
+        np.abs(np.asarray(wave(large, stroke_size=size).resize(small.size)) - preview).mean()
+        for size in ("auto", 1)
+    ]
+    assert apart[0] < 0.5 * apart[1]
