@@ -16,7 +16,8 @@ from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE
 from fastnst.image import is_own
-from fastnst.stylize.stylizer import Finished, Stylizer
+from fastnst.stylize.file_options import Finished
+from fastnst.stylize.stylizer import Stylizer
 from fastnst.stylize.targets import plan_jobs
 
 

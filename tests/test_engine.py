@@ -25,7 +25,7 @@ from fastnst.engines import choose
 from fastnst.engines import openvino_engine as engine
 from fastnst.engines import openvino_graph as graph
 from fastnst.engines.choose import choose_engine
-from fastnst.engines.openvino_engine import Engine, compiled, pad_to_multiple
+from fastnst.engines.openvino_engine import OpenVinoEngine, compiled, pad_to_multiple
 from fastnst.errors import EXIT_DONE, CheckpointError, ConfigError
 from fastnst.networks import modules as networks
 from fastnst.networks.modules import TransferNetwork, build_network
@@ -83,7 +83,7 @@ def by_torch(network: TransferNetwork, pixels: np.ndarray) -> np.ndarray:
 def test_the_engine_computes_what_pytorch_computes(kind, size):
     network = lively(kind)
     pixels = np.asarray(make_picture(size[1], size[0], 4))
-    expected, found = by_torch(network, pixels), Engine(kind, {}, arrays(network))(pixels)
+    expected, found = by_torch(network, pixels), OpenVinoEngine(kind, {}, arrays(network))(pixels)
     assert found.shape == expected.shape
     assert found.dtype == np.uint8
     assert np.abs(found.astype(float) - expected).mean() <= 1
@@ -108,7 +108,7 @@ def test_shipped_styles_agree_with_pytorch_on_a_photograph():
 @needs_openvino
 def test_one_engine_takes_pictures_of_any_sizes_in_turn():
     network = lively("fast")
-    pass_ = Engine("fast", {}, arrays(network))
+    pass_ = OpenVinoEngine("fast", {}, arrays(network))
     for width, height in ((40, 30), (60, 20), (40, 30)):
         pixels = np.asarray(make_picture(width, height, 1))
         assert np.abs(pass_(pixels).astype(float) - by_torch(network, pixels)).max() <= 1
@@ -123,7 +123,7 @@ def test_sizes_that_take_turns_are_compiled_once_and_large_ones_alone(monkeypatc
         return compiled(*arguments)
 
     monkeypatch.setattr(engine, "compiled", counted)
-    network = Engine("fast", {}, arrays(lively("fast")))
+    network = OpenVinoEngine("fast", {}, arrays(lively("fast")))
     turns = [np.zeros((32, 48, 3), np.uint8), np.zeros((48, 32, 3), np.uint8)]
     for pixels in turns * 3:
         network(pixels)

@@ -566,8 +566,8 @@ def test_numbers_that_are_no_picture_are_refused_before_the_network(model, monke
     def computed(*args: object) -> None:
         raise AssertionError("the network was reached")
 
-    monkeypatch.setattr(stylizer.network, "forward", computed)
-    monkeypatch.setattr(paint.stylizer, "_compiled", computed)
+    monkeypatch.setattr(stylizer.engine.network, "forward", computed)
+    monkeypatch.setattr(paint.stylizer, "engine", computed)
     rng = np.random.default_rng(0)
     for _ in range(200):
         height, width = rng.integers(1, 12, 2)

@@ -34,8 +34,9 @@ from fastnst.errors import (
     ImageWriteError,
 )
 from fastnst.image import WRITE_FORMATS, srgb_profile, write_picture
+from fastnst.stylize.file_options import FileOptions
 from fastnst.stylize.jobs import plan_jobs, run_jobs
-from fastnst.stylize.stylizer import FileOptions, Stylizer
+from fastnst.stylize.stylizer import Stylizer
 
 
 @pytest.fixture(scope="module")

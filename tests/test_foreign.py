@@ -15,7 +15,8 @@ from torch import Tensor
 
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, CheckpointError
-from fastnst.stylize.stylizer import FileOptions, Stylizer
+from fastnst.stylize.file_options import FileOptions
+from fastnst.stylize.stylizer import Stylizer
 
 
 def their_weights(width: int = 6, blocks: int = 5, seed: int = 0) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from test_structure import modules_after
 from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.engines.choose import is_exact
-from fastnst.engines.openvino_engine import Engine
+from fastnst.engines.openvino_engine import OpenVinoEngine
 from fastnst.engines.openvino_graph import installed
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, ConfigError
 from fastnst.image import read_image
@@ -25,7 +25,8 @@ from fastnst.networks.architecture import chain
 from fastnst.networks.modules import TransferNetwork
 from fastnst.strips.plan import plan_picture, values_a_pixel
 from fastnst.stylize.effects import Effects
-from fastnst.stylize.stylizer import FileOptions, Stylizer
+from fastnst.stylize.file_options import FileOptions
+from fastnst.stylize.stylizer import Stylizer
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_want_of_memory_on_the_engine_leads_to_strips_and_then_to_smaller_ones(
     whole, tiled = tmp_path / "whole.png", tmp_path / "tiled.png"
     arguments = ["apply", str(model), str(picture), "--engine", "openvino", "--output"]
     assert main([*arguments, str(whole), "--precision", "float32"]) == EXIT_DONE
-    prepare, failed = Engine.prepare, []
+    prepare, failed = OpenVinoEngine.prepare, []
 
     def full(self, pixels):
         raise RuntimeError("could not allocate memory")
@@ -115,8 +116,8 @@ def test_want_of_memory_on_the_engine_leads_to_strips_and_then_to_smaller_ones(
             raise MemoryError
         return prepare(self, segment, scales, sources)
 
-    monkeypatch.setattr(Engine, "__call__", full)
-    monkeypatch.setattr(Engine, "prepare", full_once)
+    monkeypatch.setattr(OpenVinoEngine, "__call__", full)
+    monkeypatch.setattr(OpenVinoEngine, "prepare", full_once)
     assert main([*arguments, str(tiled)]) == EXIT_DONE
     told = capsys.readouterr().err
     assert "not enough memory for the whole picture; not enough memory for strips of 256" in told

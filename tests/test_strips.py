@@ -8,7 +8,7 @@ import torch
 from conftest import make_picture
 
 from fastnst.engines import openvino_graph as graph
-from fastnst.engines.openvino_engine import Engine, compiled
+from fastnst.engines.openvino_engine import OpenVinoEngine, compiled
 from fastnst.engines.openvino_graph import Graph
 from fastnst.engines.torch_segments import TorchSegments
 from fastnst.networks.architecture import GAIN, NETWORKS, RANGE, Conv, Norm, chain
@@ -57,7 +57,7 @@ def in_strips(network, backend: str, rows: int, dtype="float32", spare=True) -> 
     if backend == "torch":
         segments = TorchSegments(network.state_dict())
     else:
-        segments = Engine(network.kind, OPTIONS, weights)
+        segments = OpenVinoEngine(network.kind, OPTIONS, weights)
     return StripNetwork(layers, weights, segments, rows, dtype, spare)
 
 
@@ -87,7 +87,7 @@ def test_the_engine_in_strips_is_the_engine_in_one_go_and_pytorch(kind, size, ro
     strips = in_strips(network, "openvino", rows, spare=spare)
     found = strips(lambda: pixels)
     assert np.abs(found - whole(network, pixels)).max() <= 0.51
-    engine = Engine(kind, OPTIONS, strips.weights, "float32")
+    engine = OpenVinoEngine(kind, OPTIONS, strips.weights, "float32")
     assert np.abs(found.astype(int) - engine(pixels)).max() <= 1
 
 

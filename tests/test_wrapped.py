@@ -22,7 +22,6 @@ from fastnst.checkpoint import numpy_reader as archive
 from fastnst.checkpoint.contents import load_checkpoint, save_checkpoint
 from fastnst.checkpoint.numpy_reader import load_arrays
 from fastnst.cli import main
-from fastnst.engines import openvino_engine as engine
 from fastnst.engines import openvino_graph as graph
 from fastnst.errors import EXIT_USAGE, CheckpointError
 from fastnst.stylize.stylizer import Stylizer
@@ -187,7 +186,7 @@ def test_own_checkpoints_of_other_types_are_read_alike(dtype, path):
         name: nn.Parameter(value.to(dtype)) for name, value in data["state_dict"].items()
     }
     torch.save(data, path)
-    found = engine.read_arrays(path).weights
+    found = archive.read_arrays(path).weights
     for name, value in load_checkpoint(path).weights.items():
         assert not value.requires_grad
         np.testing.assert_array_equal(found[name], value.numpy())
