@@ -8,6 +8,7 @@
     ├── DataError               a photo collection that can't be trained on
     ├── BackboneError           weights of the loss network that can't be had
     ├── CheckpointError         a checkpoint that can't be read, trusted or written
+    ├── ExportError             an exported file that is not what it should be (exit code 1)
     ├── TrainingError           a training run that broke down (exit code 1)
     └── OptimizationError       an optimization that broke down (exit code 1)
 
@@ -62,6 +63,12 @@ class BackboneError(FastnstError):
 
 class CheckpointError(FastnstError):
     """A checkpoint that can't be read, trusted or written."""
+
+
+class ExportError(FastnstError):
+    """An exported file that can't be written, or that is not the network it was made of."""
+
+    exit_code = EXIT_INTERNAL
 
 
 class TrainingError(FastnstError):

@@ -17,7 +17,7 @@ ROOT = Path(fastnst.__file__).parent
 # A room imports only from rooms below it.
 FLOORS = [
     "errors", "config", "machine", "networks", "image", "checkpoint", "perceptual", "strips",
-    "photos", "engines", "stylize", "optimize", "validate", "training", "cli", "__main__",
+    "photos", "engines", "stylize", "export", "optimize", "validate", "training", "cli", "__main__",
 ]  # fmt: skip
 
 

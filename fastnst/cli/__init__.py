@@ -30,6 +30,7 @@ COMMANDS = {
     "optimize": "one picture by optimization: the slow, exact reference",
     "validate": "what a checkpoint is worth: iterations of optimization, likeness to the painting",
     "gallery": "one photograph in every style that comes with fastnst",
+    "export": "a checkpoint becomes an ONNX file, checked on the spot",
     "info": "what a checkpoint knows about itself",
 }
 

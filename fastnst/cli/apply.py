@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastnst.checkpoint.shipped import find_model
-from fastnst.cli.console import OneLineParser, StatusLine, add_device, add_model, bar, give, say
+from fastnst.cli.console import (
+    OneLineParser,
+    StatusLine,
+    add_device,
+    add_mix,
+    add_model,
+    bar,
+    give,
+    say,
+)
 from fastnst.errors import (
     EXIT_DONE,
     EXIT_PARTIAL,
@@ -57,11 +66,7 @@ def parser() -> OneLineParser:
         "--strength", type=float, default=1.0, metavar="0..1",
         help="blend with the photograph: 0 leaves it as it is (default: 1)",
     )  # fmt: skip
-    parser.add_argument(
-        "--style-mix", type=_share, action="append", default=[], metavar="MODEL:SHARE",
-        help="mix the style with another one, such as udnie:0.4; both must have started from one "
-        "network, as the shipped ones have; may be given several times",
-    )  # fmt: skip
+    add_mix(parser)
     parser.add_argument(
         "--keep-colors", action="store_true", help="take the luminance alone from the style"
     )
@@ -98,16 +103,6 @@ def parser() -> OneLineParser:
     )
     add_device(parser)
     return parser
-
-
-def _share(text: str) -> tuple[Path, float]:
-    model, _, share = text.rpartition(":")
-    try:
-        return Path(model or "-"), float(share if model else "")
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"'{text}' is not MODEL:SHARE, such as udnie:0.4"
-        ) from None
 
 
 def _shard(text: str) -> tuple[int, int]:

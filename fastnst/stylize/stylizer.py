@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from fastnst.checkpoint.mixing import check_shares, doubts, mixed, mixture_name
+from fastnst.checkpoint.mixing import read_mixture
 from fastnst.checkpoint.numpy_reader import read_arrays
 from fastnst.checkpoint.shipped import Origin
 from fastnst.engines.engine import open_engine
@@ -57,17 +57,14 @@ class Stylizer:
         mix: Mix = (),
         precision: str = "auto",
     ) -> None:
-        shares = [share for _, share in mix]
-        check_shares(shares)
-        first, *others = [read_arrays(Path(part)) for part in (path, *(other for other, _ in mix))]
-        self.info, self.name = dict(first.info), mixture_name(first, others, shares)
-        self.doubts = doubts(first, others)
-        weights = mixed(first, others, shares) if others else first.weights
-        network = first.info["network"]
+        path = Path(path)
+        found = read_mixture(read_arrays, path, mix)
+        self.info, self.name, self.doubts = dict(found.info), found.name, found.doubts
+        network = found.info["network"]
         self.kind: str = network["kind"]
-        self.engine = open_engine(engine, device, network, weights, precision, first.path)
+        self.engine = open_engine(engine, device, network, found.weights, precision, path)
         origins = [(Origin.of(other), share) for other, share in mix]
-        self.again = partial(_again, Origin.of(first.path), device, engine, origins, precision)
+        self.again = partial(_again, Origin.of(path), device, engine, origins, precision)
         self._lock = threading.Lock()
 
     @classmethod
