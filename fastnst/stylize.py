@@ -19,6 +19,7 @@ from fastnst.engine import Engine, choose_engine, is_exact, open_engine, read_ar
 from fastnst.image import (
     Decoded,
     limit_long_side,
+    limited_size,
     read_decoded,
     resize,
     srgb_profile,
@@ -28,6 +29,7 @@ from fastnst.memory import ARRAY, Plan, is_out_of_memory, plan_picture, plan_str
 from fastnst.mixing import Part, check_shares, doubts, mixed, mixture_name
 from fastnst.shipped import Origin
 from fastnst.strips import STRIP, StripNetwork
+from fastnst.video.options import ClipOptions, require_av
 
 # PyTorch, and whatever imports it, is imported where it computes: it takes longer to start than a
 # picture takes on the other engine.
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fastnst.networks import TransferNetwork
+    from fastnst.video.clips import Watch
 
 PLAIN = Effects()
 # Other checkpoints of a mixture, and the share of each.
@@ -52,7 +55,7 @@ class FileOptions:
     ``mask`` is a picture, stylized where it is white.
     ``tile`` and ``max_memory`` (bytes in all) are ``fastnst.memory.plan_picture``'s.
     ``metadata`` that the result takes along: "none", "icc" (that its colours are sRGB) or "keep"
-    (the EXIF data too, with the place it was taken at).
+    (the EXIF data too, with the place it was taken at). ``clip`` is for clips alone.
     """
 
     max_size: int | None = None
@@ -63,6 +66,7 @@ class FileOptions:
     max_memory: int | None = None
     metadata: Literal["none", "icc", "keep"] = "icc"
     allow_truncated: bool = False
+    clip: ClipOptions = ClipOptions()
 
 
 @dataclass(frozen=True)
@@ -240,6 +244,32 @@ class Stylizer:
         finished.write(target)
         return finished.news
 
+    def stylize_clip(
+        self,
+        source: Path,
+        target: Path,
+        options: FileOptions | None = None,
+        overwrite: bool = True,
+        watch: Watch | None = None,
+    ) -> str:
+        """Stylize a clip into another, frame by frame, with its sound and all that goes along.
+
+        Each frame becomes what ``stylize_file`` makes of it; with ``options.max_size`` an even
+        number of rows and columns. ``watch`` gets how far it is. Returns what is worth telling.
+        Raises ClipReadError, ClipWriteError or ConfigError; FileExistsError where, without
+        ``overwrite``, there is a target by now.
+        """
+        options = options or FileOptions()
+        require_av(source)
+        from fastnst.video.clips import ClipJob, stylize_clip
+
+        job = ClipJob(
+            source, target, options.clip, options.metadata, options.allow_truncated, overwrite
+        )
+        frames = _Frames(self, options)
+        news = stylize_clip(job, frames, watch)
+        return "; ".join(part for part in (news, *frames.news) if part)
+
     def stylize_decoded(self, decoded: Decoded, options: FileOptions) -> Finished:
         """Stylize a decoded file, whose picture may be used up, for it to be written."""
         picture, alpha = decoded.picture, decoded.alpha
@@ -317,6 +347,25 @@ class _Passes:
             self.news.append(f"not enough memory for strips of {plan.rows} rows")
         self.news.append(f"in strips of {strips.rows} rows, about {plan.bytes / 1e9:.1f} GB")
         return result
+
+
+class _Frames:
+    """A stylizer for the frames of a clip, pixels (H, W, 3) to pixels, each by itself."""
+
+    def __init__(self, stylizer: Stylizer, options: FileOptions) -> None:
+        self.stylizer, self.options = stylizer, options
+        # What is worth telling, once for all frames.
+        self.news: dict[str, None] = {}
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        picture, most = Image.fromarray(pixels), self.options.max_size
+        if most is not None and max(picture.size) > most:
+            # Most encoders and players take but even sides.
+            width, height = (max(2, n // 2 * 2) for n in limited_size(picture.size, most))
+            picture = resize(picture, (width, height))
+        stylized, news = self.stylizer._stylize_picture(picture, self.options)
+        self.news |= dict.fromkeys(news)
+        return np.asarray(stylized)
 
 
 def _pixels(picture: Image.Image) -> Pixels:

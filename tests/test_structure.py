@@ -20,7 +20,7 @@ FLOORS = {
     "norms": 0,
     "networks": 1, "cuts": 1, "rows": 1, "description": 1, "image": 1, "device": 1,
     "memory": 1, "sheet": 1, "shipped": 1,
-    "mixing": 2, "foreign": 2, "lists": 2, "folders": 2,
+    "video": 1.5, "mixing": 2, "foreign": 2, "lists": 2, "folders": 2,
     "checkpoint": 3, "archive": 2, "perceptual": 2, "photos": 3, "crops": 2, "effects": 1,
     "strips": 2, "graph": 2, "engine": 3, "torch_segments": 3,
     "stylize": 4, "targets": 4,
