@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from fastnst.config import TrainConfig
-from fastnst.training.saving import AtomicCheckpointIO
+from fastnst.training.record.saving import AtomicCheckpointIO
 
 
 def build_trainer(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastnst.errors import ClipReadError, ClipWriteError, ConfigError
-from fastnst.files import atomic_write, reason
+from fastnst.machine.files import atomic_write, reason
 from fastnst.video.beside import Ahead, Behind
 from fastnst.video.options import ClipOptions
 from fastnst.video.probe import Clip, told
