@@ -72,7 +72,7 @@ def describe_run(
     plan: Plan,
     photo_side: int | None,
 ) -> dict[str, Any]:
-    """The ``fastnst`` entry of a new run's checkpoints; see ``fastnst.checkpoint.contents.SCHEMA``."""
+    """The ``fastnst`` entry of a new run's checkpoints; see ``checkpoint.contents.SCHEMA``."""
     loss = loss_options(config)
     options = {
         name: plain(value)
