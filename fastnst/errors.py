@@ -4,6 +4,8 @@
     ├── ConfigError             an option, a key or a value that can't be used
     ├── ImageReadError          a file that is no readable picture
     ├── ImageWriteError         a picture that can't be written
+    ├── ClipReadError           a file that is no readable clip
+    ├── ClipWriteError          a clip that can't be written
     ├── OutputError             a result that can't be given on standard output (exit code 1)
     ├── DataError               a photo collection that can't be trained on
     ├── BackboneError           weights of the loss network that can't be had
@@ -45,6 +47,14 @@ class ImageReadError(FastnstError):
 
 class ImageWriteError(FastnstError):
     """A picture that could not be written."""
+
+
+class ClipReadError(FastnstError):
+    """A file that could not be read as a clip."""
+
+
+class ClipWriteError(FastnstError):
+    """A clip that could not be written."""
 
 
 class OutputError(FastnstError):

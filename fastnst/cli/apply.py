@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastnst.checkpoint.shipped import find_model
+from fastnst.cli.clips import add_clip_options, clip_options, clip_progress
 from fastnst.cli.console import (
     OneLineParser,
     StatusLine,
@@ -38,16 +39,18 @@ FOLDER_ENDS = tuple({"/", os.sep})
 
 def parser() -> OneLineParser:
     """The command's arguments."""
-    parser = OneLineParser("fastnst apply", description="Stylize pictures with a checkpoint.")
+    parser = OneLineParser(
+        "fastnst apply", description="Stylize pictures and clips with a checkpoint."
+    )
     add_model(parser)
     parser.add_argument(
         "inputs", type=Path, nargs="+", metavar="INPUT",
-        help="pictures, or folders of pictures (taken with all that is below them, links "
+        help="pictures and clips, or folders of them (taken with all that is below them, links "
         "included); @FILE is a text file of paths, '-' a picture on standard input",
     )  # fmt: skip
     parser.add_argument(
         "--output", metavar="PATH",
-        help="file for a single picture, else a folder, as with / at its end; its suffix sets the "
+        help="file for a single input, else a folder, as with / at its end; its suffix sets the "
         "format, which is else the input's; '-' is standard output (default: beside each input, as "
         "NAME-STYLE; of '-', standard output)",
     )  # fmt: skip
@@ -102,6 +105,7 @@ def parser() -> OneLineParser:
         "--json", action="store_true", help="a line of JSON on stdout for each input"
     )
     add_device(parser)
+    add_clip_options(parser)
     return parser
 
 
@@ -165,6 +169,7 @@ def _options(arguments: argparse.Namespace) -> FileOptions:
         None if arguments.max_memory is None else parse_size(arguments.max_memory),
         arguments.metadata,
         arguments.allow_truncated,
+        clip_options(arguments),
     )
 
 
@@ -187,13 +192,14 @@ def _stylize(arguments: argparse.Namespace) -> int:
     part, parts = arguments.shard
     planned = plan_jobs(
         arguments.inputs, arguments.output, stylizer.name, arguments.into_folder,
-        arguments.overwrite, say,
+        arguments.overwrite, say, arguments.frame is not None,
     )  # fmt: skip
     jobs = planned[part - 1 :: parts]
     status, started = StatusLine(), time.monotonic()
     counts = dict.fromkeys(("done", "kept", "failed"), 0)
     named_kept = 0
-    outcomes = run_jobs(stylizer, jobs, options, arguments.overwrite)
+    watch = None if getattr(arguments, "quiet", False) else clip_progress(status)
+    outcomes = run_jobs(stylizer, jobs, options, arguments.overwrite, watch)
     for number, outcome in enumerate(outcomes, 1):
         job, state, message = outcome.job, outcome.state, outcome.message
         counts[state] += 1

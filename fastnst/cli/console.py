@@ -135,10 +135,15 @@ def clock(seconds: float) -> str:
 
 def bar(done: int, count: int, seconds: float) -> str:
     """How far ``count`` things are after ``seconds``: a bar, a count, a rate and the time left."""
-    filled = BAR * done // count
     rate = done / seconds if seconds > 0 else float("inf")
     left = clock((count - done) / rate) if rate > 0 else "?"
-    return f"[{'#' * filled}{'.' * (BAR - filled)}] {done} of {count}  {rate:.2g}/s  {left} left"
+    return f"{filled_bar(done / count)} {done} of {count}  {rate:.2g}/s  {left} left"
+
+
+def filled_bar(share: float) -> str:
+    """A bar that is filled by a share of 0..1."""
+    filled = int(BAR * share)
+    return f"[{'#' * filled}{'.' * (BAR - filled)}]"
 
 
 class StatusLine:

@@ -136,15 +136,24 @@ class Stylizer:
         if options.max_size is not None:
             picture = limit_long_side(picture, options.max_size)
             alpha = None if alpha is None else resize(alpha, picture.size)
+        result, news = self.stylized_pixels(picture, options)
+        exif = decoded.exif if options.metadata == "keep" else b""
+        profile = b"" if options.metadata == "none" else srgb_profile()
+        told = "; ".join([*news, *decoded.news])
+        return Finished(Image.fromarray(result), alpha, exif, profile, told)
+
+    def stylized_pixels(
+        self, picture: Image.Image, options: FileOptions
+    ) -> tuple[Pixels, list[str]]:
+        """The stylized picture (H, W, 3), for which the given one, of mode RGB, is used up, and
+        what is worth telling: passes in one go or in strips, as memory allows.
+        """
         size = picture.height, picture.width
         mask = options.mask
         weights = None if mask is None else taken_pixels(resize(mask.convert("L"), picture.size))
         passes = Passes(self.engine, options, size)
         result = stylized(passes, size, partial(taken_pixels, picture), options.effects, weights)
-        exif = decoded.exif if options.metadata == "keep" else b""
-        profile = b"" if options.metadata == "none" else srgb_profile()
-        told = "; ".join([*passes.news, *decoded.news])
-        return Finished(Image.fromarray(result), alpha, exif, profile, told)
+        return result, passes.news
 
 
 def _again(origin: Origin, device: str, engine: str, mix: Origins, precision: str) -> Stylizer:
