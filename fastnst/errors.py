@@ -9,7 +9,8 @@
     ├── BackboneError           weights of the loss network that can't be had
     ├── CheckpointError         a checkpoint that can't be read, trusted or written
     ├── TrainingError           a training run that broke down (exit code 1)
-    └── OptimizationError       an optimization that broke down (exit code 1)
+    ├── OptimizationError       an optimization that broke down (exit code 1)
+    └── ToldElsewhere           any of these, which another process of the run tells
 
 Anything else that escapes is a defect of fastnst and keeps its traceback.
 """
@@ -74,6 +75,14 @@ class OptimizationError(FastnstError):
     """An optimization of a picture that broke down."""
 
     exit_code = EXIT_INTERNAL
+
+
+class ToldElsewhere(FastnstError):
+    """An error that another process of the same run tells."""
+
+    def __init__(self, error: FastnstError) -> None:
+        super().__init__(str(error))
+        self.exit_code = error.exit_code
 
 
 def nearest(name: str, valid: Iterable[str], count: int = 3) -> str:

@@ -19,6 +19,7 @@ from fastnst.errors import (
     EXIT_USAGE,
     ConfigError,
     FastnstError,
+    ToldElsewhere,
     nearest,
 )
 
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     open_streams()
     try:
         return _dispatch(argv)
+    except ToldElsewhere as error:
+        return error.exit_code
     except FastnstError as error:
         say(f"fastnst: error: {' '.join(str(error).split())}")
         return error.exit_code
