@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
-    from fastnst.filters import Filter
+    from fastnst.stylize.filters import Filter
 
 __version__ = "0.1.0"
 
@@ -28,10 +28,10 @@ def load(
 
     ``engine`` is "torch", "openvino" or "auto", which takes what is fastest here. ``mix`` has other
     styles and the share of each, as in ``{"udnie": 0.4}``. Threads may share the filter; it can be
-    pickled (``fastnst.filters.Filter``).
+    pickled (``fastnst.stylize.filters.Filter``).
     Raises CheckpointError or ConfigError.
     """
     # Imported here, so that "import fastnst" costs nothing.
-    from fastnst.filters import Filter
+    from fastnst.stylize.filters import Filter
 
     return Filter.load(model, device, engine, mix)

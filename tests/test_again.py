@@ -12,12 +12,12 @@ from PIL import Image
 from test_checkpoint import contents as checkpoint
 from test_cli import files, one_line
 
-from fastnst.checkpoint import save_checkpoint
+from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE
 from fastnst.image import is_own
-from fastnst.stylize import Finished, Stylizer
-from fastnst.targets import plan_jobs
+from fastnst.stylize.stylizer import Finished, Stylizer
+from fastnst.stylize.targets import plan_jobs
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from test_checkpoint import contents
 from test_cli import one_line
 
 import fastnst
-from fastnst.checkpoint import save_checkpoint
+from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE, ImageReadError
 from fastnst.image import read_decoded, read_image
-from fastnst.stylize import Stylizer
+from fastnst.stylize.stylizer import Stylizer
 
 
 @pytest.fixture

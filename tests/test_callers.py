@@ -20,13 +20,15 @@ from PIL import Image
 from test_checkpoint import contents
 
 import fastnst
-from fastnst import engine, graph, stylize
-from fastnst.checkpoint import save_checkpoint
-from fastnst.engine import Engine
+from fastnst.checkpoint.contents import save_checkpoint
+from fastnst.checkpoint.shipped import Origin, shipped_models
+from fastnst.engines import openvino_engine as engine
+from fastnst.engines import openvino_graph as graph
+from fastnst.engines.openvino_engine import Engine
 from fastnst.errors import CheckpointError
-from fastnst.filters import Filter
-from fastnst.shipped import Origin, shipped_models
-from fastnst.stylize import FileOptions, Stylizer
+from fastnst.stylize import stylizer as stylize
+from fastnst.stylize.filters import Filter
+from fastnst.stylize.stylizer import FileOptions, Stylizer
 
 needs_openvino = pytest.mark.skipif(not engine.installed(), reason="OpenVINO is not installed")
 ENGINES = [pytest.param("openvino", marks=needs_openvino), "torch"]
@@ -269,7 +271,7 @@ def test_a_shipped_style_is_found_wherever_fastnst_is_installed(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     Path("wave").write_bytes(b"no checkpoint")
     assert pickle.loads(data).stylizer.name == "wave"
-    monkeypatch.setattr("fastnst.shipped.shipped_models", dict)
+    monkeypatch.setattr("fastnst.checkpoint.shipped.shipped_models", dict)
     with pytest.raises(CheckpointError, match="wave: no style of that name comes with"):
         pickle.loads(data)(pictures(1)[0])
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from fastnst.checkpoint import halved, load_checkpoint, plain, save_checkpoint
-from fastnst.description import FORMAT_VERSION, KEY
+from fastnst.checkpoint.contents import halved, load_checkpoint, plain, save_checkpoint
+from fastnst.checkpoint.description import FORMAT_VERSION, KEY
 from fastnst.errors import CheckpointError
-from fastnst.networks import build_network
+from fastnst.networks.modules import build_network
 
 
 def contents(kind: str = "fast") -> dict[str, Any]:

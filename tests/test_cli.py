@@ -15,14 +15,14 @@ from conftest import make_picture
 from PIL import Image
 from test_checkpoint import Canary, contents
 
-from fastnst.checkpoint import save_checkpoint
+from fastnst.checkpoint.contents import save_checkpoint
+from fastnst.checkpoint.description import KEY
+from fastnst.checkpoint.shipped import shipped_models
 from fastnst.cli import main
 from fastnst.cli.console import bar
-from fastnst.description import KEY
 from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE
 from fastnst.image import read_image
-from fastnst.shipped import shipped_models
-from fastnst.stylize import Stylizer
+from fastnst.stylize.stylizer import Stylizer
 
 
 @pytest.fixture

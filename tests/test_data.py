@@ -10,11 +10,11 @@ import torch
 from conftest import make_picture
 from PIL import Image
 
-from fastnst.crops import center_crops
 from fastnst.errors import DataError
-from fastnst.photos import find_photos, fingerprint, hold_out, pick_evenly
-from fastnst.training.data import EndlessBatches, PhotoDataset
-from fastnst.training.intake import photo_batches
+from fastnst.photos.collection import find_photos, fingerprint, hold_out, pick_evenly
+from fastnst.photos.crops import center_crops
+from fastnst.training.data.batches import photo_batches
+from fastnst.training.data.dataset import EndlessBatches, PhotoDataset
 
 
 def test_folder_list_glob_and_single_file_find_the_same(photos, tmp_path):

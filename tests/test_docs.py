@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fastnst.checkpoint.shipped import shipped_models
 from fastnst.cli import COMMANDS
-from fastnst.shipped import shipped_models
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "checkpoints" / "README.md"])

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 import fastnst
-from fastnst.effects import (
+from fastnst.engines.openvino_graph import installed
+from fastnst.errors import ConfigError
+from fastnst.stylize.effects import (
     BAND,
     SHORT_SIDE,
     Effects,
@@ -22,8 +24,6 @@ from fastnst.effects import (
     stylized,
     with_colors_of,
 )
-from fastnst.errors import ConfigError
-from fastnst.graph import installed
 
 PLAIN = Effects(stroke_size=1)
 

@@ -16,16 +16,18 @@ from test_checkpoint import contents
 from test_structure import modules_after
 
 import fastnst
-from fastnst import description, engine, networks
-from fastnst.archive import load_arrays
-from fastnst.checkpoint import load_checkpoint, save_checkpoint
+from fastnst.checkpoint import description
+from fastnst.checkpoint.contents import load_checkpoint, save_checkpoint
+from fastnst.checkpoint.numpy_reader import load_arrays
+from fastnst.checkpoint.shipped import shipped_models
 from fastnst.cli import main
-from fastnst.effects import Effects
-from fastnst.engine import Engine, choose_engine, compiled, pad_to_multiple
+from fastnst.engines import openvino_engine as engine
+from fastnst.engines.openvino_engine import Engine, choose_engine, compiled, pad_to_multiple
 from fastnst.errors import EXIT_DONE, CheckpointError, ConfigError
-from fastnst.networks import TransferNetwork, build_network
-from fastnst.shipped import shipped_models
-from fastnst.stylize import Stylizer
+from fastnst.networks import modules as networks
+from fastnst.networks.modules import TransferNetwork, build_network
+from fastnst.stylize.effects import Effects
+from fastnst.stylize.stylizer import Stylizer
 
 needs_openvino = pytest.mark.skipif(not engine.installed(), reason="OpenVINO is not installed")
 

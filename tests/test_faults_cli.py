@@ -15,7 +15,7 @@ from conftest import make_picture
 from test_checkpoint import contents
 from test_cli import one_line
 
-from fastnst.checkpoint import save_checkpoint
+from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.cli.yaml_files import check_config_files
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, ConfigError

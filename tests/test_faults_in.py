@@ -22,11 +22,11 @@ from PIL import EpsImagePlugin, ExifTags, Image, ImageCms, PdfParser, PsdImagePl
 from test_checkpoint import contents
 
 import fastnst
-from fastnst.checkpoint import save_checkpoint
+from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE, ImageReadError
 from fastnst.image import read_decoded, read_picture
-from fastnst.stylize import Stylizer
+from fastnst.stylize.stylizer import Stylizer
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "PPM")

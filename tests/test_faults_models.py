@@ -25,12 +25,12 @@ from PIL import Image
 from test_checkpoint import Canary, contents
 from test_cli import one_line
 
-from fastnst.archive import load_arrays
-from fastnst.checkpoint import load_checkpoint, save_checkpoint, unpack_symmetric
+from fastnst.checkpoint.contents import load_checkpoint, save_checkpoint, unpack_symmetric
+from fastnst.checkpoint.description import KEY
+from fastnst.checkpoint.numpy_reader import load_arrays
 from fastnst.cli import main
-from fastnst.description import KEY
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, CheckpointError
-from fastnst.stylize import Stylizer
+from fastnst.stylize.stylizer import Stylizer
 
 SAMPLES = Path(__file__).parent / "samples"
 READERS = [load_checkpoint, load_arrays]
@@ -118,8 +118,8 @@ LIMITED = """
 import json, resource, sys, time
 from pathlib import Path
 import torch
-from fastnst.archive import load_arrays
-from fastnst.checkpoint import load_checkpoint
+from fastnst.checkpoint.numpy_reader import load_arrays
+from fastnst.checkpoint.contents import load_checkpoint
 from fastnst.errors import CheckpointError
 load_checkpoint(Path(sys.argv[1])), load_arrays(Path(sys.argv[1]))
 for path in map(Path, sys.argv[2:]):
@@ -302,7 +302,7 @@ OUT_OF_ORDER = """
 import faulthandler, gc, signal, sys
 from pathlib import Path
 from PIL import Image
-from fastnst.stylize import Stylizer
+from fastnst.stylize.stylizer import Stylizer
 faulthandler.enable()  # Signals are handled on a stack of their own from here on.
 one, other = (Stylizer.load(Path(sys.argv[1]), "cpu", "openvino") for _ in range(2))
 for stylizer in (one, other):

@@ -22,7 +22,7 @@ from conftest import make_picture
 from PIL import Image, ImageCms
 from test_checkpoint import contents
 
-from fastnst.checkpoint import load_checkpoint, save_checkpoint
+from fastnst.checkpoint.contents import load_checkpoint, save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import (
     EXIT_DONE,
@@ -34,8 +34,8 @@ from fastnst.errors import (
     ImageWriteError,
 )
 from fastnst.image import WRITE_FORMATS, srgb_profile, write_picture
-from fastnst.jobs import plan_jobs, run_jobs
-from fastnst.stylize import FileOptions, Stylizer
+from fastnst.stylize.jobs import plan_jobs, run_jobs
+from fastnst.stylize.stylizer import FileOptions, Stylizer
 
 
 @pytest.fixture(scope="module")

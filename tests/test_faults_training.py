@@ -32,8 +32,8 @@ from test_train import (
 )
 from torch.utils.tensorboard import SummaryWriter
 
-from fastnst import checkpoint
-from fastnst.checkpoint import load_checkpoint
+from fastnst.checkpoint import contents as checkpoint
+from fastnst.checkpoint.contents import load_checkpoint
 from fastnst.cli import main
 from fastnst.errors import (
     EXIT_DONE,
@@ -43,8 +43,8 @@ from fastnst.errors import (
     EXIT_USAGE,
     EXIT_WARNED,
 )
-from fastnst.training import saving
 from fastnst.training.module import StyleTraining
+from fastnst.training.record import saving
 
 
 def last_line(capsys) -> str:

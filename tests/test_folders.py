@@ -12,12 +12,12 @@ from conftest import make_picture
 from test_checkpoint import contents
 from test_cli import files, one_line
 
-from fastnst.checkpoint import save_checkpoint
+from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, DataError
-from fastnst.folders import NOT_PHOTOS, look_below
 from fastnst.image import heif
-from fastnst.photos import find_photos, pictures_below
+from fastnst.photos.collection import find_photos, pictures_below
+from fastnst.photos.folders import NOT_PHOTOS, look_below
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, CheckpointError
-from fastnst.stylize import FileOptions, Stylizer
+from fastnst.stylize.stylizer import FileOptions, Stylizer
 
 
 def their_weights(width: int = 6, blocks: int = 5, seed: int = 0) -> dict[str, Tensor]:

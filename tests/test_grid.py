@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from fastnst.checkpoint import load_checkpoint
+from fastnst.checkpoint.contents import load_checkpoint
+from fastnst.checkpoint.shipped import shipped_models
 from fastnst.image import to_tensor
-from fastnst.shipped import shipped_models
 from fastnst.training.grid import grid
 
 # A square wave of half a level has this mean square. Networks that didn't pay had 0.33 to 12.7.

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 from test_checkpoint import contents
 from test_cli import files, one_line
 
-from fastnst.checkpoint import save_checkpoint
+from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, ImageReadError
 from fastnst.image import heif, read_decoded, upright_size

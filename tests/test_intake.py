@@ -20,10 +20,10 @@ from PIL import Image
 
 from fastnst.config import TrainConfig
 from fastnst.errors import ImageReadError
-from fastnst.training import photo_cache
-from fastnst.training.data import PhotoDataset
-from fastnst.training.intake import AHEAD, made_ahead, photo_batches
-from fastnst.training.photo_cache import CHECKSUM_BYTES, PhotoCache, choose_cache
+from fastnst.training.data import cache as photo_cache
+from fastnst.training.data.batches import AHEAD, made_ahead, photo_batches
+from fastnst.training.data.cache import CHECKSUM_BYTES, PhotoCache, choose_cache
+from fastnst.training.data.dataset import PhotoDataset
 
 
 @pytest.fixture

@@ -20,13 +20,13 @@ from PIL import ExifTags, Image
 from test_checkpoint import contents
 from test_cli import files, one_line
 
-from fastnst.checkpoint import save_checkpoint
+from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import EXIT_USAGE, DataError
 from fastnst.image import read_decoded, read_picture
 from fastnst.image.colours import UNKNOWN
 from fastnst.image.kinds import address_of
-from fastnst.photos import find_photos
+from fastnst.photos.collection import find_photos
 
 SMALL = make_picture(24, 18)
 

@@ -13,17 +13,17 @@ from test_checkpoint import contents
 from test_cli import one_line
 from test_structure import modules_after
 
-from fastnst.architecture import chain
-from fastnst.checkpoint import save_checkpoint
+from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
-from fastnst.effects import Effects
-from fastnst.engine import Engine, is_exact
+from fastnst.engines.openvino_engine import Engine, is_exact
+from fastnst.engines.openvino_graph import installed
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, ConfigError
-from fastnst.graph import installed
 from fastnst.image import read_image
-from fastnst.memory import available_memory, parse_size, plan_picture, values_a_pixel
-from fastnst.networks import TransferNetwork
-from fastnst.stylize import FileOptions, Stylizer
+from fastnst.machine.memory import available_memory, parse_size, plan_picture, values_a_pixel
+from fastnst.networks.architecture import chain
+from fastnst.networks.modules import TransferNetwork
+from fastnst.stylize.effects import Effects
+from fastnst.stylize.stylizer import FileOptions, Stylizer
 
 
 @pytest.fixture

@@ -22,22 +22,22 @@ from test_faults_models import SAMPLES
 from test_validate import validate
 
 import fastnst
-from fastnst.checkpoint import SIGNATURE_KEY, TARGETS_KEY, load_checkpoint, save_checkpoint
+from fastnst.checkpoint.contents import SIGNATURE_KEY, TARGETS_KEY, load_checkpoint, save_checkpoint
+from fastnst.checkpoint.description import KEY
 from fastnst.cli import main
-from fastnst.crops import center_crop, center_crops
-from fastnst.description import KEY
 from fastnst.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USAGE, CheckpointError
-from fastnst.files import sha256_file
 from fastnst.image import read_picture, to_picture
-from fastnst.photos import find_photos, hold_out, pick_evenly
-from fastnst.reference import likeness as measure
-from fastnst.reference import paintings
-from fastnst.reference import validate as validating
-from fastnst.reference.likeness import distance, kept, lab, likeness, pooled, signature
-from fastnst.reference.paintings import Known, Looks, known_paintings, look, stored_signature
-from fastnst.reference.summaries import merged, rank_text, summarize_looks
-from fastnst.training import validation
-from fastnst.training.held_out import BestWeights
+from fastnst.machine.files import sha256_file
+from fastnst.photos.collection import find_photos, hold_out, pick_evenly
+from fastnst.photos.crops import center_crop, center_crops
+from fastnst.training.watch import worth as validation
+from fastnst.training.watch.held_out import BestWeights
+from fastnst.validate import likeness as measure
+from fastnst.validate import measure as validating
+from fastnst.validate import paintings
+from fastnst.validate.likeness import distance, kept, lab, likeness, pooled, signature
+from fastnst.validate.paintings import Known, Looks, known_paintings, look, stored_signature
+from fastnst.validate.summaries import merged, rank_text, summarize_looks
 
 
 def stripes(light: tuple[int, ...], dark: tuple[int, ...], period: int, across: bool = False):

@@ -12,11 +12,11 @@ from PIL import Image
 from test_checkpoint import contents
 from test_cli import files, one_line
 
-from fastnst.checkpoint import save_checkpoint
+from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE, DataError
-from fastnst.lists import read_list
-from fastnst.photos import find_photos
+from fastnst.photos.collection import find_photos
+from fastnst.photos.lists import read_list
 
 
 @pytest.fixture(scope="module")

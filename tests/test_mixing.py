@@ -13,13 +13,13 @@ from test_checkpoint import contents
 from test_cli import one_line
 
 import fastnst
-from fastnst.checkpoint import load_checkpoint, save_checkpoint
+from fastnst.checkpoint.contents import load_checkpoint, save_checkpoint
+from fastnst.checkpoint.description import KEY
+from fastnst.checkpoint.mixing import Part, doubts, mixed
+from fastnst.checkpoint.shipped import shipped_models
 from fastnst.cli import main
-from fastnst.description import KEY
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, CheckpointError, ConfigError
-from fastnst.mixing import Part, doubts, mixed
-from fastnst.shipped import shipped_models
-from fastnst.stylize import Stylizer
+from fastnst.stylize.stylizer import Stylizer
 
 PHOTO = Path(fastnst.__file__).parent / "demo" / "cat.jpg"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fastnst.networks import NETWORKS, SubpixelOutput, build_network, pad_to_multiple
+from fastnst.networks.modules import NETWORKS, SubpixelOutput, build_network, pad_to_multiple
 
 SIZES = [(1, 1), (1, 2), (2, 1), (3, 5), (4, 4), (7, 64), (15, 16), (17, 33), (97, 131), (1, 300)]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fastnst.norms import InstanceNorm
+from fastnst.networks.instance_norm import InstanceNorm
 
 
 def features(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:

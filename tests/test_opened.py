@@ -16,10 +16,10 @@ from test_callers import together
 from test_checkpoint import contents
 
 import fastnst
-from fastnst.checkpoint import save_checkpoint
+from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.errors import ImageReadError
-from fastnst.filters import Filter
 from fastnst.image import READ_SUFFIXES, decode_opened, read_decoded
+from fastnst.stylize.filters import Filter
 
 P3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
 RGB = make_picture(24, 16, 5)

@@ -24,10 +24,10 @@ from fastnst.cli import main
 from fastnst.config import LossConfig
 from fastnst.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_USAGE, OptimizationError
 from fastnst.image import read_image, to_tensor
+from fastnst.optimize.iterates import AdamSettings, adam_iterates, lbfgs_iterates
+from fastnst.optimize.statistics import sobel_edges, summary
 from fastnst.perceptual.forms import FORMS
 from fastnst.perceptual.losses import LossParts, PerceptualLoss, style_targets
-from fastnst.reference.iterates import AdamSettings, adam_iterates, lbfgs_iterates
-from fastnst.reference.statistics import sobel_edges, summary
 
 ROOT = Path(__file__).parents[1]
 

@@ -19,10 +19,10 @@ from conftest import make_photos, make_picture
 from PIL import Image
 from test_checkpoint import contents
 
-from fastnst.checkpoint import save_checkpoint
+from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import CheckpointError, ConfigError
-from fastnst.stylize import FileOptions, Stylizer
+from fastnst.stylize.stylizer import FileOptions, Stylizer
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "ray_apply"
 needs_ray = pytest.mark.skipif(

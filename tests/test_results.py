@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, ImageCms
 from test_checkpoint import contents
 from test_cli import files, one_line
 
-from fastnst.checkpoint import save_checkpoint
+from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE, ImageWriteError
 from fastnst.image import (
@@ -206,7 +206,7 @@ def never(*args: object, **kwargs: object) -> None:
 def test_a_format_too_small_is_told_before_any_work(model, panorama, tmp_path, capsys, monkeypatch):
     before = files(tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr("fastnst.jobs.read_decoded", never)
+        patched.setattr("fastnst.stylize.jobs.read_decoded", never)
         arguments = ["apply", str(model), str(panorama), "--output", str(tmp_path / "a.webp")]
         assert main(arguments) == EXIT_USAGE
     told = one_line(capsys)

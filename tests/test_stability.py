@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from fastnst.config import TrainConfig
-from fastnst.networks import build_network
+from fastnst.networks.modules import build_network
 from fastnst.perceptual.build import build_loss
 from fastnst.training.budget import Budget
-from fastnst.training.data import Batch
+from fastnst.training.data.dataset import Batch
 from fastnst.training.module import StyleTraining
 from fastnst.training.stability import instability, offset
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from conftest import make_picture
 
-from fastnst.checkpoint import BANK_KEY, Checkpoint, load_checkpoint
+from fastnst.checkpoint.contents import BANK_KEY, Checkpoint, load_checkpoint
+from fastnst.checkpoint.shipped import shipped_models
 from fastnst.errors import CheckpointError
 from fastnst.image import to_tensor
 from fastnst.perceptual.losses import PerceptualLoss
-from fastnst.shipped import shipped_models
 from fastnst.training.start import wear_nearest_style
 
 

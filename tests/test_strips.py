@@ -7,15 +7,15 @@ import pytest
 import torch
 from conftest import make_picture
 
-from fastnst import graph
-from fastnst.architecture import GAIN, NETWORKS, RANGE, Conv, Norm, chain
-from fastnst.cuts import Cut, halo, height_after, strip_cuts
-from fastnst.engine import Engine, compiled
-from fastnst.graph import Graph
-from fastnst.networks import build_network
-from fastnst.rows import KeptRows, PictureRows
-from fastnst.strips import Moments, Strip, StripNetwork
-from fastnst.torch_segments import TorchSegments
+from fastnst.engines import openvino_graph as graph
+from fastnst.engines.openvino_engine import Engine, compiled
+from fastnst.engines.openvino_graph import Graph
+from fastnst.engines.torch_segments import TorchSegments
+from fastnst.networks.architecture import GAIN, NETWORKS, RANGE, Conv, Norm, chain
+from fastnst.networks.modules import build_network
+from fastnst.strips.cuts import Cut, halo, height_after, strip_cuts
+from fastnst.strips.network import Moments, Strip, StripNetwork
+from fastnst.strips.rows import KeptRows, PictureRows
 
 OPTIONS = {"width": 8, "blocks": 2}
 BACKENDS = [

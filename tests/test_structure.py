@@ -110,7 +110,7 @@ def test_training_help_does_without_torch():
 def test_apply_loads_neither_lightning_nor_torchvision_nor_tensorboard(tmp_path):
     from test_checkpoint import contents
 
-    from fastnst.checkpoint import save_checkpoint
+    from fastnst.checkpoint.contents import save_checkpoint
 
     model, output = tmp_path / "m.ckpt", tmp_path / "out.png"
     save_checkpoint(contents(), model)

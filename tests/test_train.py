@@ -18,14 +18,13 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fastnst.checkpoint import BANK_KEY, load_checkpoint
+from fastnst.checkpoint.contents import BANK_KEY, load_checkpoint
+from fastnst.checkpoint.shipped import base_model, shipped_models
 from fastnst.cli import main
 from fastnst.config import TrainConfig
 from fastnst.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
-from fastnst.files import atomic_write
+from fastnst.machine.files import atomic_write
 from fastnst.perceptual.losses import PerceptualLoss, style_targets
-from fastnst.shipped import base_model, shipped_models
-from fastnst.training import held_out
 from fastnst.training import run as run_module
 from fastnst.training.budget import (
     RAMP_START,
@@ -35,10 +34,11 @@ from fastnst.training.budget import (
     style_ramp,
     style_share,
 )
-from fastnst.training.held_out import is_panel_step
-from fastnst.training.logs import run_logger
 from fastnst.training.module import StyleTraining
 from fastnst.training.plan import Plan, make_plan, time_step
+from fastnst.training.record.logs import run_logger
+from fastnst.training.watch import held_out
+from fastnst.training.watch.held_out import is_panel_step
 
 
 def train(arguments: list[str], *more: str) -> int:

@@ -18,27 +18,27 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from test_checkpoint import contents
 from test_cli import files, one_line
 
-from fastnst.checkpoint import (
+from fastnst.checkpoint.contents import (
     TARGETS_KEY,
     load_checkpoint,
     pack_statistics,
     save_checkpoint,
     unpack_statistics,
 )
+from fastnst.checkpoint.description import KEY
 from fastnst.cli import main
 from fastnst.cli.options import parse_options
 from fastnst.config import LossConfig, PreviewConfig, TrainConfig
-from fastnst.crops import center_crops
-from fastnst.description import KEY
 from fastnst.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USAGE, CheckpointError
 from fastnst.image import read_picture, resize_short_side, to_tensor
+from fastnst.optimize import curves
+from fastnst.optimize.curves import Curve, cached_curves, iterations_to, quantile
+from fastnst.optimize.preview import variants
 from fastnst.perceptual.losses import PerceptualLoss, style_targets
-from fastnst.photos import find_photos, hold_out
-from fastnst.reference import curves
-from fastnst.reference import validate as validating
-from fastnst.reference.curves import Curve, cached_curves, iterations_to, quantile
-from fastnst.reference.preview import variants
-from fastnst.reference.validate import choose_photos
+from fastnst.photos.collection import find_photos, hold_out
+from fastnst.photos.crops import center_crops
+from fastnst.validate import measure as validating
+from fastnst.validate.measure import choose_photos
 
 
 @pytest.mark.parametrize(

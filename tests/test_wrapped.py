@@ -18,12 +18,13 @@ from test_cli import one_line
 from test_foreign import their_pass, their_weights
 from torch import Tensor, nn
 
-from fastnst import archive, engine
-from fastnst.archive import load_arrays
-from fastnst.checkpoint import load_checkpoint, save_checkpoint
+from fastnst.checkpoint import numpy_reader as archive
+from fastnst.checkpoint.contents import load_checkpoint, save_checkpoint
+from fastnst.checkpoint.numpy_reader import load_arrays
 from fastnst.cli import main
+from fastnst.engines import openvino_engine as engine
 from fastnst.errors import EXIT_USAGE, CheckpointError
-from fastnst.stylize import Stylizer
+from fastnst.stylize.stylizer import Stylizer
 
 needs_openvino = pytest.mark.skipif(not engine.installed(), reason="OpenVINO is not installed")
 pytestmark = needs_openvino

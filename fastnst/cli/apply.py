@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastnst.checkpoint.shipped import find_model
 from fastnst.cli.console import OneLineParser, StatusLine, add_device, add_model, bar, give, say
 from fastnst.errors import (
     EXIT_DONE,
@@ -17,10 +18,9 @@ from fastnst.errors import (
     EXIT_USAGE,
     ConfigError,
 )
-from fastnst.shipped import find_model
 
 if TYPE_CHECKING:
-    from fastnst.stylize import FileOptions, Stylizer
+    from fastnst.stylize.stylizer import FileOptions, Stylizer
 
 # How a path ends that is a folder's, whether it is there or not.
 FOLDER_ENDS = tuple({"/", os.sep})
@@ -155,10 +155,10 @@ def file_options(arguments: argparse.Namespace) -> FileOptions:
     """What becomes of a file. Raises ConfigError, ImageReadError for a mask."""
     if arguments.max_size is not None and arguments.max_size < 1:
         raise ConfigError(f"--max-size must be at least 1, not {arguments.max_size}")
-    from fastnst.effects import Effects
     from fastnst.image import read_picture
-    from fastnst.memory import parse_size
-    from fastnst.stylize import FileOptions
+    from fastnst.machine.memory import parse_size
+    from fastnst.stylize.effects import Effects
+    from fastnst.stylize.stylizer import FileOptions
 
     effects = Effects(arguments.strength, arguments.keep_colors, arguments.stroke_size)
     return FileOptions(
@@ -175,7 +175,7 @@ def file_options(arguments: argparse.Namespace) -> FileOptions:
 
 def open_stylizer(arguments: argparse.Namespace) -> Stylizer:
     """The checkpoint, or the mixture, that was asked for. Raises CheckpointError or ConfigError."""
-    from fastnst.stylize import Stylizer
+    from fastnst.stylize.stylizer import Stylizer
 
     mix = [(find_model(model), share) for model, share in arguments.style_mix]
     model = find_model(arguments.model)
@@ -187,7 +187,7 @@ def open_stylizer(arguments: argparse.Namespace) -> Stylizer:
 
 def _stylize(arguments: argparse.Namespace) -> int:
     options = file_options(arguments)
-    from fastnst.jobs import plan_jobs, run_jobs
+    from fastnst.stylize.jobs import plan_jobs, run_jobs
 
     stylizer = open_stylizer(arguments)
     part, parts = arguments.shard

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fastnst.errors import ConfigError, OutputError
-from fastnst.files import reason
+from fastnst.machine.files import reason
 
 # Seconds between two progress lines where nobody looks at a terminal.
 PLAIN_INTERVAL = 10.0
@@ -29,7 +29,7 @@ class OneLineParser(ArgumentParser):
 
 
 def add_model(parser: ArgumentParser) -> None:
-    """The argument MODEL; see ``fastnst.shipped.find_model``."""
+    """The argument MODEL; see ``fastnst.checkpoint.shipped.find_model``."""
     parser.add_argument(
         "model", type=Path, metavar="MODEL",
         help="checkpoint of fastnst train, or the name of a shipped style, such as wave",
@@ -37,7 +37,7 @@ def add_model(parser: ArgumentParser) -> None:
 
 
 def add_device(parser: ArgumentParser) -> None:
-    """What computes a pass of the network; see ``fastnst.engine.choose_engine``."""
+    """What computes a pass of the network; see ``fastnst.engines.openvino_engine.choose_engine``."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
     parser.add_argument(
         "--engine", choices=("auto", "torch", "openvino"), default="auto",

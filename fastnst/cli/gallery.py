@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from fastnst.checkpoint.shipped import shipped_models
 from fastnst.cli.console import OneLineParser, StatusLine, add_device, say
 from fastnst.errors import EXIT_DONE, CheckpointError, ConfigError
-from fastnst.shipped import shipped_models
 
 # Tiles in a row of the sheet, the photograph among them.
 COLUMNS = 4
@@ -35,8 +35,8 @@ def run(argv: Sequence[str]) -> int:
     if not models:
         raise CheckpointError("no styles come with this installation of fastnst")
     from fastnst.image import check_output, limit_long_side, read_picture, write_picture
-    from fastnst.sheet import Tile, contact_sheet
-    from fastnst.stylize import Stylizer
+    from fastnst.image.contact_sheet import Tile, contact_sheet
+    from fastnst.stylize.stylizer import Stylizer
 
     output = arguments.output or Path(f"{arguments.photo.stem}-gallery.png")
     check_output(output, arguments.overwrite)

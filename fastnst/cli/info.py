@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fastnst.checkpoint.description import ancestors
+from fastnst.checkpoint.shipped import find_model
 from fastnst.cli.console import OneLineParser, add_model, clock, give, printable
-from fastnst.description import ancestors
 from fastnst.errors import EXIT_DONE, CheckpointError
-from fastnst.shipped import find_model
 
 
 def run(argv: Sequence[str]) -> int:
@@ -18,7 +18,7 @@ def run(argv: Sequence[str]) -> int:
     add_model(parser)
     parser.add_argument("--json", action="store_true", help="everything, as one JSON object")
     arguments = parser.parse_args(argv)
-    from fastnst.checkpoint import load_checkpoint
+    from fastnst.checkpoint.contents import load_checkpoint
 
     model = find_model(arguments.model)
     checkpoint = load_checkpoint(model)
@@ -69,7 +69,7 @@ def _likeness(measured: Any) -> dict[str, str]:
     """A row of what training measured at its end."""
     if not isinstance(measured, dict):
         return {}
-    from fastnst.reference.summaries import looks_text
+    from fastnst.validate.summaries import looks_text
 
     photos = measured.get("photos")
     return {"looks": f"{looks_text(measured)} on {photos} held-out photographs"}
@@ -103,7 +103,7 @@ def _looks(size: str, summary: Mapping[str, Any]) -> dict[str, str]:
     """A row of likeness, kept and rank, where they were measured."""
     if "kept" not in summary:
         return {}
-    from fastnst.reference.summaries import looks_text, rank_text
+    from fastnst.validate.summaries import looks_text, rank_text
 
     text = f"{looks_text(summary)} on {summary.get('photos')} photographs"
     if "rank" in summary:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from fastnst.cli.console import StatusLine, clock, say
 from fastnst.cli.options import parse_options
 from fastnst.config import OptimizeConfig
-from fastnst.signals import EXIT_CODES
+from fastnst.machine.signals import EXIT_CODES
 
 if TYPE_CHECKING:
+    from fastnst.optimize.run import Standing
     from fastnst.perceptual.losses import LossParts
-    from fastnst.reference.optimize import Standing
 
 DESCRIPTION = (
     "Stylize one picture by optimization (Gatys et al. 2016): minutes instead of milliseconds, the "
@@ -23,7 +23,7 @@ DESCRIPTION = (
 def run(argv: Sequence[str]) -> int:
     """Parse, optimize, and say how it went."""
     config = parse_options("fastnst optimize", DESCRIPTION, OptimizeConfig, list(argv))
-    from fastnst.reference.optimize import optimize
+    from fastnst.optimize.run import optimize
 
     status = StatusLine()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastnst.cli.console import give
 from fastnst.errors import ConfigError, OutputError
-from fastnst.files import reason
+from fastnst.machine.files import reason
 
 # What stands for a stream on the command line.
 STREAM = Path("-")

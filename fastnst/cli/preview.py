@@ -20,7 +20,7 @@ DESCRIPTION = (
 def run(argv: Sequence[str]) -> int:
     """Parse, optimize the tiles, and say where the sheet is."""
     config = parse_options("fastnst preview", DESCRIPTION, PreviewConfig, list(argv))
-    from fastnst.reference.preview import preview
+    from fastnst.optimize.preview import preview
 
     status = StatusLine()
     started = time.monotonic()

@@ -9,11 +9,11 @@ from fastnst.cli.console import StatusLine, clock, say
 from fastnst.cli.options import parse_options
 from fastnst.config import TrainConfig
 from fastnst.errors import EXIT_DONE
-from fastnst.signals import EXIT_CODES
+from fastnst.machine.signals import EXIT_CODES
 
 if TYPE_CHECKING:
-    from fastnst.training.callbacks import Progress
     from fastnst.training.run import TrainResult
+    from fastnst.training.watch.callbacks import Progress
 
 DESCRIPTION = (
     "Train a transfer network for one style. The result is a checkpoint for 'fastnst apply'; "
@@ -57,7 +57,7 @@ def _progress_text(progress: Progress) -> str:
 
 def _tell_end(config: TrainConfig, result: TrainResult) -> int:
     trained = f"{result.steps} steps in {clock(result.seconds)}"
-    from fastnst.reference.summaries import looks_text
+    from fastnst.validate.summaries import looks_text
 
     if result.received is not None:
         say(f"ended early after {trained}; go on with --resume {result.checkpoint}")

@@ -10,16 +10,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastnst.checkpoint.shipped import find_model
 from fastnst.cli.console import OneLineParser, StatusLine, add_model, clock, say
 from fastnst.errors import ConfigError
-from fastnst.shipped import find_model
-from fastnst.signals import EXIT_CODES, EndRequest
+from fastnst.machine.signals import EXIT_CODES, EndRequest
 
 if TYPE_CHECKING:
     import torch
 
-    from fastnst.checkpoint import Checkpoint
-    from fastnst.reference.validate import Photos, Subject
+    from fastnst.checkpoint.contents import Checkpoint
+    from fastnst.validate.measure import Photos, Subject
 
 # Below this the deepest default layer sees too few positions to have statistics.
 SMALLEST = 32
@@ -94,11 +94,11 @@ def run(argv: Sequence[str]) -> int:
     for name, least in (("count", 1), ("iterations", 0), ("seed", 0)):
         if getattr(arguments, name) < least:
             raise ConfigError(f"--{name} must be at least {least}, not {getattr(arguments, name)}")
-    from fastnst.checkpoint import load_checkpoint
-    from fastnst.device import choose_device
-    from fastnst.reference.report import check_report, store_validation, write_report
-    from fastnst.reference.summaries import summarize
-    from fastnst.reference.validate import choose_photos
+    from fastnst.checkpoint.contents import load_checkpoint
+    from fastnst.machine.device import choose_device
+    from fastnst.validate.measure import choose_photos
+    from fastnst.validate.report import check_report, store_validation, write_report
+    from fastnst.validate.summaries import summarize
 
     check_report(arguments.output, arguments.overwrite)
     checkpoint = load_checkpoint(find_model(arguments.model))
@@ -137,8 +137,8 @@ def _load(
     arguments: argparse.Namespace, checkpoint: Checkpoint, device: torch.device, status: StatusLine
 ) -> Subject:
     """The subject, with the paintings that are known."""
-    from fastnst.reference.paintings import known_paintings
-    from fastnst.reference.validate import load_subject
+    from fastnst.validate.measure import load_subject
+    from fastnst.validate.paintings import known_paintings
 
     def on_picture(done: int, count: int) -> None:
         if done and status.due():
@@ -166,7 +166,7 @@ def _measure(
     status: StatusLine,
     request: EndRequest,
 ) -> dict[int, Any]:
-    from fastnst.reference.validate import measure_photos
+    from fastnst.validate.measure import measure_photos
 
     results: dict[int, Any] = {}
     for size in arguments.sizes:
@@ -198,7 +198,7 @@ def _watcher(
 
 
 def _tell(summaries: dict[str, Any]) -> None:
-    from fastnst.reference.summaries import looks_text, quartiles_text, rank_text
+    from fastnst.validate.summaries import looks_text, quartiles_text, rank_text
 
     for size, summary in summaries.items():
         say(f"at {size}: {looks_text(summary)} (means of {summary['photos']} photographs)")

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from fastnst.errors import ConfigError
-from fastnst.files import reason
+from fastnst.machine.files import reason
 
 # A thousand times what any configuration takes.
 MAX_BYTES = 1_000_000

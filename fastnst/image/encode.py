@@ -10,8 +10,8 @@ from pathlib import Path
 from PIL import Image, ImageCms
 
 from fastnst.errors import ImageWriteError
-from fastnst.files import atomic_write, make_writable, reason
 from fastnst.image.metadata import MAX_JPEG_EXIF, add_to_tiff
+from fastnst.machine.files import atomic_write, make_writable, reason
 
 # Suffix -> Pillow's format and options. PNG level 1: four times as fast, a tenth larger.
 _JPEG: tuple[str, dict[str, object]] = ("JPEG", {"quality": 95, "subsampling": 0})

@@ -25,7 +25,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fastnst.errors import BackboneError
-from fastnst.files import atomic_write, reason, sha256_file
+from fastnst.machine.files import atomic_write, reason, sha256_file
 from fastnst.perceptual.backbone import TRUNKS, Backbone
 
 # Called with the bytes that have come and the bytes to come.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fastnst.architecture import MULTIPLE
+from fastnst.networks.architecture import MULTIPLE
 
 LEVELS = 255
 

@@ -8,19 +8,19 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from fastnst.checkpoint import SIGNATURE_KEY, TARGETS_KEY, halved, pack_statistics
+from fastnst.checkpoint.contents import SIGNATURE_KEY, TARGETS_KEY, halved, pack_statistics
+from fastnst.checkpoint.description import KEY
 from fastnst.config import TrainConfig
-from fastnst.description import KEY
-from fastnst.networks import TransferNetwork
+from fastnst.networks.modules import TransferNetwork
 from fastnst.perceptual.losses import LossParts, PerceptualLoss
-from fastnst.reference.likeness import Signature
-from fastnst.reference.paintings import pack_signature
 from fastnst.training.budget import Budget, learning_rate, style_ramp, style_share
-from fastnst.training.data import Batch
+from fastnst.training.data.dataset import Batch
 from fastnst.training.grid import grid
 from fastnst.training.optimizer import build_optimizer
 from fastnst.training.ranks import Clock, Ranks
 from fastnst.training.stability import instability, offset
+from fastnst.validate.likeness import Signature
+from fastnst.validate.paintings import pack_signature
 
 
 class StyleTraining(pl.LightningModule):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fastnst.config import TrainConfig
-from fastnst.networks import TransferNetwork
+from fastnst.networks.modules import TransferNetwork
 from fastnst.perceptual.losses import PerceptualLoss
 from fastnst.training.budget import Budget
 

@@ -34,9 +34,7 @@ class Ranks:
     process has died, is for ``naming_lost_ranks``.
     """
 
-    def __init__(
-        self, rank: int = 0, count: int = 1, local: int = 0, local_count: int = 1
-    ) -> None:
+    def __init__(self, rank: int = 0, count: int = 1, local: int = 0, local_count: int = 1) -> None:
         self.rank, self.count, self.local, self.local_count = rank, count, local, local_count
         self.nodes = count // local_count
         self._group: Any = dist.new_group(backend="gloo", timeout=PATIENCE) if count > 1 else None

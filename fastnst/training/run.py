@@ -12,46 +12,46 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from fastnst.checkpoint import Checkpoint, load_checkpoint
+from fastnst.checkpoint.contents import Checkpoint, load_checkpoint
+from fastnst.checkpoint.description import ancestors
 from fastnst.config import TrainConfig
-from fastnst.crops import center_crops
-from fastnst.description import ancestors
-from fastnst.device import choose_device, has_bfloat16
 from fastnst.errors import CheckpointError, ConfigError
-from fastnst.files import make_writable, reason
-from fastnst.networks import TransferNetwork
+from fastnst.machine.device import choose_device, has_bfloat16
+from fastnst.machine.files import make_writable, reason
+from fastnst.networks.modules import TransferNetwork
 from fastnst.perceptual.build import build_loss
 from fastnst.perceptual.losses import PerceptualLoss
 from fastnst.perceptual.weights import Progress as DownloadProgress
-from fastnst.photos import find_photos, hold_out, pick_evenly
+from fastnst.photos.collection import find_photos, hold_out, pick_evenly
+from fastnst.photos.crops import center_crops
 from fastnst.training.budget import Budget, style_ramp
-from fastnst.training.callbacks import (
-    BadFiles,
-    Interruption,
-    Meter,
-    PeriodicSave,
-    Progress,
-)
-from fastnst.training.data import Batch, PhotoDataset, needed_side
-from fastnst.training.describe import describe_run, refuse_other_settings
-from fastnst.training.guard import Guard
-from fastnst.training.held_out import PANEL_SIZE, BestWeights, HeldOut, Panel
-from fastnst.training.intake import naming_dead_workers, photo_batches
-from fastnst.training.logs import (
+from fastnst.training.data.batches import naming_dead_workers, photo_batches
+from fastnst.training.data.cache import choose_cache
+from fastnst.training.data.dataset import Batch, PhotoDataset, needed_side
+from fastnst.training.module import StyleTraining, saturation
+from fastnst.training.plan import IMAGE_SIZE, Plan, make_plan, time_step
+from fastnst.training.record.describe import describe_run, refuse_other_settings
+from fastnst.training.record.logs import (
     log_configuration,
     log_outcome,
     naming_a_full_disk,
     quiet_lightning,
     run_logger,
 )
-from fastnst.training.module import StyleTraining, saturation
-from fastnst.training.photo_cache import choose_cache
-from fastnst.training.plan import IMAGE_SIZE, Plan, make_plan, time_step
-from fastnst.training.saving import KEEP_OTHERS
+from fastnst.training.record.saving import KEEP_OTHERS
 from fastnst.training.start import JUDGES, find_init, start_network, wear_nearest_style
 from fastnst.training.styles import check_crops, read_styles
 from fastnst.training.trainer import build_trainer
-from fastnst.training.validation import CheapLikeness, CheapValidation
+from fastnst.training.watch.callbacks import (
+    BadFiles,
+    Interruption,
+    Meter,
+    PeriodicSave,
+    Progress,
+)
+from fastnst.training.watch.guard import Guard
+from fastnst.training.watch.held_out import PANEL_SIZE, BestWeights, HeldOut, Panel
+from fastnst.training.watch.worth import CheapLikeness, CheapValidation
 
 # Held-out photographs that are watched while training.
 PANEL_PHOTOS = 4

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastnst.architecture import MULTIPLE
+from fastnst.networks.architecture import MULTIPLE
 
 # Pixels at the border of what two passes have in common that don't count: there each sees a
 # mirrored picture instead of the other's.

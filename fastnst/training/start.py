@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fastnst.checkpoint import BANK_KEY, Checkpoint, load_checkpoint
+from fastnst.checkpoint.contents import BANK_KEY, Checkpoint, load_checkpoint
+from fastnst.checkpoint.shipped import base_model, find_model
 from fastnst.config import TrainConfig
 from fastnst.errors import CheckpointError
-from fastnst.networks import TransferNetwork, build_network
+from fastnst.networks.modules import TransferNetwork, build_network
 from fastnst.perceptual.losses import PerceptualLoss
-from fastnst.shipped import base_model, find_model
 
 # Photographs by which the base's styles are compared.
 JUDGES = 2

@@ -8,14 +8,14 @@ from typing import Any
 from torch import Tensor
 
 from fastnst.config import TrainConfig
-from fastnst.crops import center_crop
 from fastnst.errors import ConfigError
 from fastnst.image import read_picture, resize_short_side, to_tensor
+from fastnst.optimize.sources import check_size
 from fastnst.perceptual.backbone import coarsest, smallest_side
-from fastnst.reference.likeness import Signature, pooled, signature
-from fastnst.reference.sources import check_size
-from fastnst.training.describe import describe_style
-from fastnst.training.held_out import PANEL_SIZE
+from fastnst.photos.crops import center_crop
+from fastnst.training.record.describe import describe_style
+from fastnst.training.watch.held_out import PANEL_SIZE
+from fastnst.validate.likeness import Signature, pooled, signature
 
 
 @dataclass(frozen=True)

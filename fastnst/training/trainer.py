@@ -10,7 +10,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from fastnst.config import TrainConfig
 from fastnst.training.ranks import Ranks
-from fastnst.training.saving import AtomicCheckpointIO
+from fastnst.training.record.saving import AtomicCheckpointIO
 
 
 def build_trainer(

@@ -1,0 +1,165 @@
+"""What a checkpoint says of itself: its ``fastnst`` entry, checked before any use."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fastnst.errors import CheckpointError
+from fastnst.machine.files import reason
+from fastnst.networks.architecture import NETWORKS
+
+KEY = "fastnst"
+FORMAT_VERSION = 1
+PREFIX = "network."
+# Limits for a network that a stranger's file asks for: far above any of ours.
+MAX_OPTION = 512
+
+# How files begin that are saved in a checkpoint's place, what they are, and what to do.
+POINTERS = {
+    b"version https://git-lfs": "a Git LFS pointer; 'git lfs pull' fetches the checkpoint itself",
+    b"/annex/objects/": "a git-annex pointer; 'git annex get' fetches the checkpoint itself",
+    b"\x1f\x8b": "compressed with gzip; unpack it first",
+}
+ERRAND = "the download brought an error or a page to confirm; fetch it again"
+
+# What ``fastnst`` must hold, with the type of each entry.
+SCHEMA: Mapping[str, type] = {
+    "format_version": int,
+    "network": dict,  # kind, options
+    "style": list,  # one entry a style image: name, sha256, width, height, weight
+    "loss": dict,  # every field of LossConfig
+    "backbone": dict,  # name, origin
+    "data": dict,  # photos, sha256 of their names and sizes, held_out
+    "training": dict,  # steps, images, seconds, and the options of the run
+    "losses": dict,  # on the held-out photos: total, content, style, total_variation
+    "versions": dict,
+}
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Whatever goes wrong while the file is read becomes a CheckpointError of one line.
+
+    Archives whose content is larger than they are themselves are refused before.
+    """
+    if not os.path.isfile(path):
+        raise CheckpointError(f"{path}: no such checkpoint")
+    try:
+        _refuse_others(path)
+        _refuse_bomb(path)
+        yield
+    except CheckpointError:
+        raise
+    except OSError as error:
+        raise CheckpointError(f"{path}: can't be read ({reason(error)})") from error
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: not a checkpoint, or one that asks to run code; nothing of it was run"
+        ) from error
+    # A damaged file shows itself as BadZipFile, RuntimeError, KeyError, UnicodeDecodeError, ...
+    except Exception as error:
+        raise CheckpointError(f"{path}: not a checkpoint, or cut short or damaged") from error
+
+
+def _refuse_others(path: Path) -> None:
+    """Raises CheckpointError for what is none by its first bytes, with what it is."""
+    with open(path, "rb") as file:
+        head = file.read(512)
+    told = next((told for start, told in POINTERS.items() if head.startswith(start)), "")
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith(b"<"):
+        is_html = re.match(rb"<(!--|!doctype html|html|head|body|script)", text) or b"<html" in text
+        told = f"{'an HTML' if is_html else 'an XML'} page; {ERRAND}"
+    elif head[8:10] == b'{"':
+        told = "a safetensors file, which fastnst doesn't read; save it with torch.save"
+    elif not told and _is_text(head):
+        told = f"a text file ({head.decode()[:40].strip()!r}); {ERRAND}"
+    if not head:
+        told = f"an empty file; {ERRAND}"
+    if told:
+        raise CheckpointError(f"{path}: not a checkpoint but {told}")
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether these are words; a pickle can be of printable characters, and ends with a dot."""
+    return bool(re.fullmatch(rb"[\t\r\n -~]+", head)) and not head.rstrip().endswith(b".")
+
+
+def _refuse_bomb(path: Path) -> None:
+    if not zipfile.is_zipfile(path):
+        return  # Either PyTorch's older format or no checkpoint.
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    # PyTorch compresses nothing.
+    packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+    if packed or sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise CheckpointError(f"{path}: not a checkpoint: its archive is compressed or damaged")
+
+
+def read_description(path: Path, contents: Any) -> dict[str, Any]:
+    """The ``fastnst`` entry of what a PyTorch file holds. Raises CheckpointError."""
+    if not isinstance(contents, dict) or not isinstance(contents.get(KEY), dict):
+        raise CheckpointError(f"{path}: a PyTorch file, but not a checkpoint of fastnst")
+    info: dict[str, Any] = contents[KEY]
+    check_description(path, info)
+    return info
+
+
+def own_weights(contents: Mapping[str, Any]) -> dict[str, Any]:
+    """The network's entries of a checkpoint, by their names in the network."""
+    return {
+        name.removeprefix(PREFIX): value
+        for name, value in (contents.get("state_dict") or {}).items()
+        if isinstance(name, str) and name.startswith(PREFIX)
+    }
+
+
+def style_name(info: Mapping[str, Any]) -> str:
+    """Names of the style images, joined by '+', fit to be a part of a file name."""
+    names = "+".join(style["name"] for style in info["style"])
+    return re.sub(r"[^\w.+-]", "_", names)[:80] or "stylized"
+
+
+def ancestors(info: Mapping[str, Any]) -> list[str]:
+    """Names of the networks that a network's weights go back to, the oldest first.
+
+    Checkpoints of before all were noted name the last one.
+    """
+    training = info["training"]
+    found = training.get("ancestors", [training.get("started_from")])
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+
+
+def check_description(path: Path, info: Mapping[str, Any]) -> None:
+    """Raises CheckpointError unless ``info`` is a ``fastnst`` entry that this version reads."""
+    version = info.get("format_version")
+    if not isinstance(version, int) or version < 1:
+        raise CheckpointError(f"{path}: says no format version")
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: made by a newer fastnst (format {version}, this one reads "
+            f"{FORMAT_VERSION}); update fastnst"
+        )
+    for key, kind in SCHEMA.items():
+        if not isinstance(info.get(key), kind):
+            raise CheckpointError(
+                f"{path}: damaged description ({key} should be a {kind.__name__})"
+            )
+    described = info["network"]
+    if described.get("kind") not in NETWORKS:
+        raise CheckpointError(f"{path}: unknown network {described.get('kind')!r}")
+    options = described.get("options")
+    if not isinstance(options, dict) or set(options) - {"width", "blocks"}:
+        raise CheckpointError(f"{path}: unknown options of the network")
+    if not all(type(value) is int and 1 <= value <= MAX_OPTION for value in options.values()):
+        raise CheckpointError(f"{path}: options of the network out of range")
+    styles = info["style"]
+    if not all(isinstance(style, dict) and isinstance(style.get("name"), str) for style in styles):
+        raise CheckpointError(f"{path}: damaged description (style)")

@@ -1,0 +1,85 @@
+"""Networks between networks: the weights of styles that started from one network, interpolated.
+
+Weights that were trained from the same start lie in one valley of the loss, and the way between
+them leads through networks that work (Wortsman et al. 2022, "Model soups"; Frankle et al. 2020).
+Each of them paints with strokes and colours between those of the styles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastnst.checkpoint.description import ancestors, style_name
+from fastnst.errors import CheckpointError, ConfigError
+
+
+@dataclass(frozen=True)
+class Part:
+    """A checkpoint of a mixture: its description, its weights by name, arrays or tensors."""
+
+    path: Path
+    info: Mapping[str, Any]
+    weights: Mapping[str, Any]
+
+
+def check_shares(shares: Sequence[float]) -> None:
+    """Raises ConfigError unless each share is in 0..1 and they leave the first style the rest."""
+    if not all(0 <= share <= 1 for share in shares) or sum(shares) > 1 + 1e-9:
+        told = ", ".join(f"{share:g}" for share in shares)
+        raise ConfigError(f"shares of a mixture are numbers from 0 to 1, 1 in all, not {told}")
+
+
+def mixed(first: Part, others: Sequence[Part], shares: Sequence[float]) -> dict[str, Any]:
+    """The weights of ``first`` and ``others``, of which each has its share, ``first`` the rest.
+
+    Raises CheckpointError where the networks are not of one kind, options and shapes.
+    """
+    for other in others:
+        _refuse_others(first, other)
+    found = {}
+    for name, weights in first.weights.items():
+        mixture = weights * (1 - sum(shares))
+        for other, share in zip(others, shares, strict=True):
+            mixture = mixture + other.weights[name] * share
+        found[name] = mixture
+    return found
+
+
+def _refuse_others(first: Part, other: Part) -> None:
+    network, others = first.info["network"], other.info["network"]
+    if (network["kind"], network["options"]) != (others["kind"], others["options"]):
+        raise CheckpointError(
+            f"{other.path}: its network ({others['kind']} {others['options']}) is not that of "
+            f"{first.path} ({network['kind']} {network['options']}); they can't be mixed"
+        )
+    shapes = [
+        {name: tuple(value.shape) for name, value in part.weights.items()}
+        for part in (first, other)
+    ]
+    if shapes[0] != shapes[1]:
+        raise CheckpointError(f"{other.path}: its weights don't fit those of {first.path}")
+
+
+def mixture_name(first: Part, others: Sequence[Part], shares: Sequence[float]) -> str:
+    """A name for a mixture's results, such as ``wave+udnie40``."""
+    parts = [
+        f"{style_name(other.info)}{share * 100:.0f}"
+        for other, share in zip(others, shares, strict=True)
+    ]
+    return "+".join([style_name(first.info), *parts])[:80]
+
+
+def doubts(first: Part, others: Sequence[Part]) -> str:
+    """What is to be told where nothing says that the networks had one start, or nothing."""
+    line, name = set(ancestors(first.info)), first.path.stem
+    for other in others:
+        theirs, other_name = set(ancestors(other.info)), other.path.stem
+        if not (line & theirs or name in theirs or other_name in line):
+            return (
+                f"{name} and {other_name} did not start from one network: what lies between them "
+                "may be neither style"
+            )
+    return ""

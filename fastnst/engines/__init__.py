@@ -1,0 +1,1 @@
+"""What computes a network's pass: OpenVINO, or PyTorch."""

@@ -1,0 +1,252 @@
+"""The transfer networks on OpenVINO: several times as fast on CPUs, and without PyTorch's start-up.
+
+``fastnst.networks.modules`` computes the same in PyTorch, and the tests hold the two together.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnst.checkpoint.description import own_weights, read_description
+from fastnst.checkpoint.mixing import Part
+from fastnst.checkpoint.numpy_reader import load_arrays
+from fastnst.checkpoint.pytorch_examples import adopted
+from fastnst.engines.openvino_graph import Graph, installed, openvino
+from fastnst.errors import CheckpointError, ConfigError
+from fastnst.machine.threads import asked_threads
+from fastnst.networks.architecture import MULTIPLE, SMALLEST, chain, weight_shapes
+from fastnst.strips.cuts import Cut
+from fastnst.strips.network import Scales, Segment, Strip
+
+if TYPE_CHECKING:
+    import openvino as ov
+
+# Pixels below which float32 computes: norms over few positions magnify bfloat16's rounding.
+EXACT_BELOW = 65_536
+# Pixels from which float32 computes: where memory is short such pictures are done in strips, which
+# are in float32, since in bfloat16 they would be rounded otherwise than the whole. So a picture is
+# the same on every machine.
+EXACT_FROM = 16_000_000
+# Pixels of the sizes, all together, that stay ready to compute.
+KEPT_PIXELS = 4_000_000
+# Requests of a size that wait for the next call, each with room for a picture and its result.
+KEPT_REQUESTS = 4
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+def choose_engine(name: str, device: str) -> str:
+    """The engine for ``name``, "auto", "torch" or "openvino", on ``device``, as users name it.
+
+    "auto" takes OpenVINO where it is installed and the CPU computes. Raises ConfigError.
+    """
+    if name == "auto":
+        on_cpu = device == "cpu" or (device == "auto" and not _has_accelerator())
+        return "openvino" if on_cpu and installed() else "torch"
+    if name == "openvino":
+        if not installed():
+            raise ConfigError("--engine openvino: not installed; pip install openvino")
+        if device not in ("auto", "cpu"):
+            raise ConfigError(f"--engine openvino works on the CPU, not on {device}")
+    return name
+
+
+def _has_accelerator() -> bool:
+    """Whether PyTorch may find a GPU, without asking it, which takes longer than a picture."""
+    return sys.platform == "darwin" or any(
+        Path(path).exists() for path in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+    )
+
+
+def is_exact(pixels: int, precision: str = "auto") -> bool:
+    """Whether float32 computes a whole picture of so many pixels.
+
+    ``precision`` is one of ``PRECISIONS``; bfloat16 is what the hardware does best, which is
+    float32 where it has no bfloat16.
+    """
+    if precision == "auto":
+        return not EXACT_BELOW <= pixels < EXACT_FROM
+    return precision == "float32"
+
+
+def core() -> ov.Core:
+    """OpenVINO's Core, one for the process.
+
+    Each replaces the stack that signals are handled on and puts back the one before: several that
+    end in another order than they began leave one that is gone, and the next signal is the last.
+    """
+    with _starting:
+        return _core()
+
+
+# A cache alone would let two threads start one each.
+_starting = threading.Lock()
+
+
+@functools.cache
+def _core() -> ov.Core:
+    return openvino().Core()
+
+
+class Engine:
+    """A transfer network compiled for the CPU: pixels in, pixels out, for any number of threads.
+
+    ``weights`` are its arrays by their names in a ``TransferNetwork``; ``precision`` is
+    ``is_exact``'s. Raises KeyError or ValueError where they are not those of ``kind`` and
+    ``options``.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        options: Mapping[str, int],
+        weights: Mapping[str, np.ndarray],
+        precision: str = "auto",
+    ) -> None:
+        self._core = core()
+        self.layers, self.weights, self.precision = chain(kind, options), weights, precision
+        # Weights that don't fit are found now, not at the first picture. OpenVINO would repeat
+        # those of one number, and never look at one too many.
+        if weight_shapes(self.layers) != {name: value.shape for name, value in weights.items()}:
+            raise ValueError("weights of other names or shapes")
+        Graph(weights).whole(self.layers, SMALLEST, SMALLEST)
+        # By the sides they are for, the last used one last.
+        self._sized: dict[tuple[int, int], _Sized] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """Stylize uint8 (H, W, 3), RGB, sRGB; the result has the same shape and type."""
+        height, width = pixels.shape[:2]
+        padded = pad_to_multiple(pixels)
+        stylized = self._for(*padded.shape[:2])(padded[None])
+        return stylized[0, :height, :width]
+
+    def _for(self, height: int, width: int) -> _Sized:
+        """The network for one size: it computes faster so than for any."""
+        sides = (height, width)
+        with self._lock:
+            kept = self._sized
+            found = kept.pop(sides, None)
+            if found is None:
+                # Compiling takes a tenth of a second, which turns of a camera would cost each
+                # time; large sizes take more memory than time.
+                while kept and height * width + sum(h * w for h, w in kept) > KEPT_PIXELS:
+                    del kept[next(iter(kept))]
+                found = _Sized(functools.partial(self._compile, height, width))
+            kept[sides] = found
+        return found
+
+    def _compile(self, height: int, width: int) -> ov.CompiledModel:
+        exact = is_exact(height * width, self.precision)
+        model = Graph(self.weights, exact=exact).whole(self.layers, height, width)
+        return compiled(self._core, model, exact)
+
+    def release(self) -> None:
+        """Give back the memory of the sizes that were computed, once the calls have ended."""
+        with self._lock:
+            self._sized.clear()
+
+    def prepare(
+        self, segment: Segment, scales: Scales, sources: Sequence[np.ndarray]
+    ) -> Callable[[Sequence[np.ndarray]], Strip]:
+        """A strip's part of the network; see ``fastnst.strips.network.Backend``."""
+        graph = Graph(self.weights, scales)
+        inputs = [graph.source((1, *source.shape), source.dtype.type) for source in sources]
+        x = graph.run(graph.inward(inputs[0]), segment.layers, segment.cuts)
+        if segment.beside is not None:
+            y = graph.inward(inputs[1])
+            x = graph.ops.add(x, graph.run(y, segment.beside, [Cut()] * len(segment.beside)))
+        results = list(graph.moments(x)[1:]) if segment.measured else []
+        if segment.kept is not None:
+            results.append(graph.outward(x, segment.kept))
+        strip = compiled(self._core, graph.model(results, inputs), exact=True)
+
+        def run(sources: Sequence[np.ndarray]) -> Strip:
+            found = strip([s[None] for s in sources], share_inputs=True, share_outputs=True)
+            arrays = [found[place] for place in range(len(results))]
+            features = arrays.pop()[0] if segment.kept is not None else None
+            mean, variance = (a.reshape(-1) for a in arrays) if arrays else (None, None)
+            return Strip(features, mean, variance)
+
+        return run
+
+
+class _Sized:
+    """The network for one size, compiled at the first call, which others of that size wait for.
+
+    A request holds the pixels of one call, so each call takes one of its own: one that waits, or
+    else a new one. A few wait for the next calls, however many there were at once.
+    """
+
+    def __init__(self, compile_: Callable[[], ov.CompiledModel]) -> None:
+        self._compile = compile_
+        self._model: ov.CompiledModel | None = None
+        self._waiting: list[ov.InferRequest] = []
+        self._lock = threading.Lock()
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        with self._lock:
+            if self._model is None:
+                self._model = self._compile()
+            waiting = self._waiting
+            request = waiting.pop() if waiting else self._model.create_infer_request()
+        # The result is a copy: the request may be another thread's in a moment.
+        result: np.ndarray = request.infer([pixels], share_inputs=True, share_outputs=False)[0]
+        with self._lock:
+            if len(self._waiting) < KEPT_REQUESTS:
+                self._waiting.append(request)
+        return result
+
+
+def compiled(core: Any, model: ov.Model, exact: bool) -> ov.CompiledModel:
+    """A model for the CPU; ``exact`` in float32, else in the type that the hardware does best."""
+    settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": asked_threads()}
+    if exact:
+        settings["INFERENCE_PRECISION_HINT"] = "f32"
+    return core.compile_model(model, "CPU", settings)
+
+
+def pad_to_multiple(pixels: np.ndarray) -> np.ndarray:
+    """``fastnst.networks.modules.pad_to_multiple`` of (H, W, 3)."""
+    wanted = [max(SMALLEST, -(-side // MULTIPLE) * MULTIPLE) for side in pixels.shape[:2]]
+    for axis, (side, target) in enumerate(zip(pixels.shape[:2], wanted, strict=True)):
+        if target > side:
+            widths = [(0, 0)] * 3
+            widths[axis] = (0, target - side)
+            pixels = np.pad(pixels, widths, mode="reflect" if side > 1 else "edge")
+    return np.ascontiguousarray(pixels)
+
+
+def read_arrays(path: Path) -> Part:
+    """A checkpoint's description and weights without PyTorch. Raises CheckpointError."""
+    contents = adopted(path, load_arrays(path))
+    info = read_description(path, contents)
+    weights = own_weights(contents)
+    for name, value in weights.items():
+        if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+            raise CheckpointError(f"{path}: {name} is no tensor of floating-point numbers")
+        if not bool(np.isfinite(value).all()):
+            raise CheckpointError(f"{path}: {name} holds numbers that are not finite")
+    weights = {name: value.astype(np.float32) for name, value in weights.items()}
+    return Part(path, info, weights)
+
+
+def open_engine(
+    path: Path, info: dict[str, Any], weights: dict[str, Any], precision: str = "auto"
+) -> Engine:
+    """The network that ``info`` describes, on OpenVINO. Raises CheckpointError."""
+    described = info["network"]
+    try:
+        return Engine(described["kind"], described["options"], weights, precision)
+    # OpenVINO tells of shapes that don't fit by RuntimeError.
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path}: its weights don't fit the network it names "
+            f"({described['kind']} {described['options']})"
+        ) from error

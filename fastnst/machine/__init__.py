@@ -1,0 +1,1 @@
+"""What fastnst runs on: files, threads, signals, devices, memory."""

@@ -1,0 +1,1 @@
+"""The transfer networks: what they are, and as PyTorch's modules."""

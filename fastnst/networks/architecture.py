@@ -1,0 +1,210 @@
+"""What the transfer networks are, said once for PyTorch's modules, OpenVINO's graphs and strips.
+
+A network is a chain of layers. Its weights are named as ``fastnst.networks.modules`` names them, by the
+layers' places in the chain: ``body.7`` and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+# Sides are padded to a multiple, and up to the smallest: instance norm needs more than one position
+# at the coarsest scale, mirrors need two.
+MULTIPLE = 4
+SMALLEST = 16
+# Bounded's: 0.5 + RANGE tanh(GAIN x).
+RANGE = 150 / 255
+GAIN = 0.05
+EPSILON = 1e-5  # torch.nn.InstanceNorm2d's
+BINOMIAL = (0.25, 0.5, 0.25)
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution from ``width`` to ``channels``, its border mirrored; weights and bias."""
+
+    width: int
+    channels: int
+    kernel: int
+    stride: int = 1
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Instance norm with a weight and a bias (Ulyanov et al. 2017)."""
+
+    channels: int
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Relu:
+    """max(x, 0)."""
+
+
+@dataclass(frozen=True)
+class Residual:
+    """``body`` beside the identity, no ReLU after the sum (Gross and Wilber 2016)."""
+
+    body: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Upsample:
+    """Nearest neighbour by 2: with a convolution after it, free of a transposed one's grid."""
+
+
+@dataclass(frozen=True)
+class Unshuffle:
+    """2 x 2 pixels to channels."""
+
+
+@dataclass(frozen=True)
+class Subpixel:
+    """``width`` channels to the pixels of twice the size: Conv, Shuffle, Blur."""
+
+    width: int
+    kernel: int
+
+
+@dataclass(frozen=True)
+class Shuffle:
+    """Channels to 2 x 2 pixels (Shi et al. 2016)."""
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Each channel by itself with ``BINOMIAL`` both ways, the border mirrored."""
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """0.5 + RANGE tanh(GAIN x)."""
+
+
+@dataclass(frozen=True)
+class FromLevels:
+    """Levels 0..255 (H, W, 3) to a picture 0..1."""
+
+
+@dataclass(frozen=True)
+class ToLevels:
+    """A picture to levels, clamped and rounded."""
+
+
+Layer = (
+    Conv | Norm | Relu | Residual | Upsample | Unshuffle | Subpixel | Shuffle | Blur | Bounded
+    | FromLevels | ToLevels
+)  # fmt: skip
+
+
+def conv_norm(width: int, channels: int, kernel: int, stride: int = 1) -> tuple[Layer, ...]:
+    """Convolution and instance norm."""
+    return Conv(width, channels, kernel, stride), Norm(channels)
+
+
+def residual(channels: int) -> Residual:
+    """A residual block of two convolutions."""
+    inner = conv_norm(channels, channels, 3)
+    return Residual((*inner, Relu(), *inner))
+
+
+def johnson(width: int = 32, blocks: int = 5) -> tuple[Layer, ...]:
+    """Johnson et al. (2016) with instance norm, reflect padding and upsample + convolution.
+
+    9-3-3 encoder of ``width``, 2 x and 4 x ``width`` channels, ``blocks`` residual blocks at a
+    quarter of the size, mirrored decoder; 1.68 million parameters.
+    """
+    return (
+        *conv_norm(3, width, 9),
+        Relu(),
+        *conv_norm(width, 2 * width, 3, stride=2),
+        Relu(),
+        *conv_norm(2 * width, 4 * width, 3, stride=2),
+        Relu(),
+        *(residual(4 * width) for _ in range(blocks)),
+        Upsample(),
+        *conv_norm(4 * width, 2 * width, 3),
+        Relu(),
+        Upsample(),
+        *conv_norm(2 * width, width, 3),
+        Relu(),
+        Conv(width, 3, 9),
+        Bounded(),
+    )
+
+
+def fast(width: int = 24, blocks: int = 5) -> tuple[Layer, ...]:
+    """A small network that never computes at full size: 0.24 million parameters.
+
+    The picture's 2 x 2 pixels become channels, ``width`` channels at half the size, 2 x ``width``
+    and ``blocks`` residual blocks at a quarter, and back by nearest upsampling and pixel shuffle.
+    """
+    return (
+        Unshuffle(),
+        *conv_norm(12, width, 5),
+        Relu(),
+        *conv_norm(width, 2 * width, 3, stride=2),
+        Relu(),
+        *(residual(2 * width) for _ in range(blocks)),
+        Upsample(),
+        *conv_norm(2 * width, width, 3),
+        Relu(),
+        Subpixel(width, 5),
+        Bounded(),
+    )
+
+
+def examples(width: int = 32, blocks: int = 5) -> tuple[Layer, ...]:
+    """The network of pytorch/examples, whose checkpoints ``fastnst.checkpoint.pytorch_examples`` reads."""
+    return johnson(width, blocks)[:-1]
+
+
+NETWORKS: Mapping[str, Callable[..., tuple[Layer, ...]]] = {
+    "fast": fast,
+    "johnson": johnson,
+    "examples": examples,
+}
+
+
+def chain(kind: str, options: Mapping[str, Any] | None = None) -> tuple[Layer, ...]:
+    """The network from levels to levels: its layers with their weights' names, Subpixel as what it
+    consists of.
+    """
+    return (FromLevels(), *_named(NETWORKS[kind](**(options or {})), "body"), ToLevels())
+
+
+def weight_shapes(layers: Sequence[Layer]) -> dict[str, tuple[int, ...]]:
+    """The shape of each weight of ``chain``'s layers, by its name."""
+    found: dict[str, tuple[int, ...]] = {}
+    for layer in layers:
+        if isinstance(layer, Residual):
+            found |= weight_shapes(layer.body)
+        if isinstance(layer, Conv):
+            kernel = (layer.channels, layer.width, layer.kernel, layer.kernel)
+            found |= {f"{layer.name}.weight": kernel, f"{layer.name}.bias": (layer.channels,)}
+        if isinstance(layer, Norm):
+            found |= {f"{layer.name}.{kind}": (layer.channels,) for kind in ("weight", "bias")}
+    return found
+
+
+def _named(layers: tuple[Layer, ...], name: str) -> tuple[Layer, ...]:
+    found: list[Layer] = []
+    for place, layer in enumerate(layers):
+        here = f"{name}.{place}"
+        if isinstance(layer, Conv):
+            # Behind its padding.
+            found.append(replace(layer, name=f"{here}.1"))
+        elif isinstance(layer, Norm):
+            found.append(replace(layer, name=here))
+        elif isinstance(layer, Residual):
+            found.append(Residual(_named(layer.body, f"{here}.body")))
+        elif isinstance(layer, Subpixel):
+            conv = Conv(layer.width, 12, layer.kernel, name=f"{here}.conv.1")
+            found += [conv, Shuffle(), Blur()]
+        else:
+            found.append(layer)
+    return tuple(found)

@@ -1,0 +1,160 @@
+"""The transfer networks in PyTorch: a picture goes in, the stylized one of its size comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fastnst.networks.architecture import (
+    BINOMIAL,
+    GAIN,
+    MULTIPLE,
+    NETWORKS,
+    RANGE,
+    SMALLEST,
+    Bounded,
+    Conv,
+    Layer,
+    Norm,
+    Relu,
+    Residual,
+    Subpixel,
+    Unshuffle,
+    Upsample,
+)
+from fastnst.networks.instance_norm import InstanceNorm
+
+
+class ReflectConv(nn.Sequential):
+    """A convolution whose border sees the mirrored picture: zeros there would leave a frame."""
+
+    def __init__(self, width: int, channels: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(
+            nn.ReflectionPad2d(kernel // 2),
+            nn.Conv2d(width, channels, kernel, stride),
+        )
+
+
+class ResidualBlock(nn.Module):
+    """Layers beside the identity."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*map(module, layers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        body: Tensor = self.body(x)
+        return x + body
+
+
+class TransferNetwork(nn.Module):
+    """A transfer network of any kind: call it with (B, 3, H, W), RGB, sRGB, 0..1.
+
+    Returns the stylized images in the same shape. H and W are free from 1 up: the picture is padded
+    to a multiple of ``multiple`` by reflection and the result cropped back. While training, values
+    may leave 0..1; in evaluation they are clamped. ``kind`` and ``options`` rebuild it.
+    """
+
+    multiple = MULTIPLE
+    smallest = SMALLEST
+
+    def __init__(self, kind: str, body: nn.Module, options: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.kind = kind
+        self.options = dict(options)
+        self.body = body
+
+    def forward(self, image: Tensor) -> Tensor:
+        height, width = image.shape[-2:]
+        stylized: Tensor = self.body(pad_to_multiple(image, self.multiple, self.smallest))
+        stylized = stylized[..., :height, :width]
+        return stylized if self.training else stylized.clamp(0, 1)
+
+
+def pad_to_multiple(image: Tensor, multiple: int, smallest: int) -> Tensor:
+    """Mirror (B, 3, H, W) to the right and below until both sides are multiples, >= smallest.
+
+    One reflection adds at most side - 1 pixels; a side too short for that is reflected again, a
+    single pixel repeated.
+    """
+    for axis in (2, 3):
+        size = image.shape[axis]
+        target = max(smallest, -(-size // multiple) * multiple)
+        while size < target:
+            step = min(target - size, max(size - 1, 1))
+            pad = (0, step, 0, 0) if axis == 3 else (0, 0, 0, step)
+            image = F.pad(image, pad, mode="reflect" if size > 1 else "replicate")
+            size += step
+    return image
+
+
+class SubpixelOutput(nn.Module):
+    """Channels to the pixels of twice the size, without the grid that pixel shuffle can leave.
+
+    A convolution makes each pixel of a 2 x 2 block by weights of its own (Shi et al. 2016). They
+    start out equal (ICNR, Aitken et al. 2017), and a binomial blur, whose response is 0 at the
+    highest frequency, removes exactly the pattern by which they may come to differ.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, width: int, kernel: int) -> None:
+        super().__init__()
+        self.conv = ReflectConv(width, 12, kernel)
+        convolution = self.conv[1]
+        with torch.no_grad():
+            for parameter in convolution.parameters():
+                parameter.copy_(parameter[::4].repeat_interleave(4, dim=0))
+        binomial = torch.tensor(BINOMIAL)
+        blur = torch.outer(binomial, binomial).expand(3, 1, 3, 3).clone()
+        self.register_buffer("kernel", blur, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pixels = F.pixel_shuffle(self.conv(x), 2)
+        return F.conv2d(F.pad(pixels, (1, 1, 1, 1), mode="reflect"), self.kernel, groups=3)
+
+
+class BoundedOutput(nn.Module):
+    """0.5 + RANGE tanh(GAIN x): Johnson et al.'s scaled tanh, for pictures in 0..1.
+
+    Bounded, so that an unlucky step can't drive a picture far out of range, where the style loss
+    grows with the fourth power. ``GAIN`` slows the last layer down: it alone has no norm after it,
+    and at Adam's full rate its bias would cross the whole range in some hundred steps.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 0.5 + RANGE * torch.tanh(GAIN * x)
+
+
+def module(layer: Layer) -> nn.Module:
+    """A layer of ``fastnst.networks.architecture`` as a module with fresh weights."""
+    match layer:
+        case Conv():
+            return ReflectConv(layer.width, layer.channels, layer.kernel, layer.stride)
+        case Norm():
+            return InstanceNorm(layer.channels)
+        case Residual():
+            return ResidualBlock(layer.body)
+        case Subpixel():
+            return SubpixelOutput(layer.width, layer.kernel)
+        case Relu():
+            return nn.ReLU(inplace=True)
+        case Upsample():
+            return nn.Upsample(scale_factor=2, mode="nearest")
+        case Unshuffle():
+            return nn.PixelUnshuffle(2)
+        case Bounded():
+            return BoundedOutput()
+    raise TypeError(f"no module for {layer}")
+
+
+def build_network(kind: str, options: Mapping[str, Any] | None = None) -> TransferNetwork:
+    """A transfer network with fresh weights; ``kind`` is a key of ``NETWORKS``."""
+    chosen = dict(options or {})
+    body = nn.Sequential(*map(module, NETWORKS[kind](**chosen)))
+    network = TransferNetwork(kind, body, chosen)
+    return network.to(memory_format=torch.channels_last)

@@ -1,0 +1,1 @@
+"""One picture by optimization, the reference of every network; previews."""

@@ -1,0 +1,1 @@
+"""Where photographs are: folders and lists, collections, crops."""

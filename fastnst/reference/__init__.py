@@ -1,1 +1,0 @@
-"""The reference: optimization of single pictures, recipes of the literature, validation."""

@@ -1,0 +1,1 @@
+"""Networks on pictures larger than memory, in strips."""

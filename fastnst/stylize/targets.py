@@ -1,0 +1,249 @@
+"""Which file becomes which, and which inputs are results of an earlier run."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fastnst.errors import ConfigError, ImageWriteError
+from fastnst.image import check_writable_format, is_own, written_suffix
+from fastnst.image.encode import WRITE_FORMATS
+from fastnst.machine.files import make_writable, reason
+from fastnst.photos.folders import is_below, look_below, passed_over, same_folder
+from fastnst.photos.lists import LIST, read_list
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to stylize; ``named`` where the user named the file itself, neither its folder
+    nor, as ``*.png`` does the second time, its result beside it.
+    """
+
+    source: Path
+    target: Path
+    named: bool
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture, its path ``below`` the folder that it was found in, and that input itself."""
+
+    path: Path
+    below: Path
+    given: Path
+
+    @property
+    def named(self) -> bool:
+        return self.path is self.given
+
+    @property
+    def folder(self) -> Path:
+        """The folder that it was found in, or that of its file."""
+        return self.path.parent if self.named else self.given
+
+
+def plan_jobs(
+    inputs: Sequence[Path],
+    output: Path | None,
+    style_name: str,
+    into_folder: bool = False,
+    overwrite: bool = False,
+    tell: Callable[[str], None] | None = None,
+) -> list[Job]:
+    """Which file becomes which, before anything is written.
+
+    A folder stands for the pictures in it and below, whose tree ``output`` repeats. ``output`` is a
+    file for a single input file if it has a picture's suffix, else a folder, and a folder in any
+    case with ``into_folder``; without one, the results of files lie beside them as
+    NAME-STYLE.SUFFIX. Where inputs from several folders have one name, their results keep the
+    folders in which they differ. Results of earlier runs among the inputs are left out, and
+    ``tell`` gets a line on them and on whatever else was passed over. Missing inputs are left for
+    the reader to report.
+
+    Raises DataError for a list that can't be read; ConfigError where two inputs would become one
+    file, an input would be replaced, a folder has no ``output`` or several inputs have a file for
+    one; ImageWriteError for a suffix or a folder that can't be written.
+    """
+    tell = tell or (lambda _: None)
+    inputs = [path for given in inputs for path in _expanded(given)]
+    single = len(inputs) == 1 and not os.path.isdir(inputs[0])
+    names_file = output is not None and not into_folder and not output.is_dir()
+    if output is not None and single and names_file and output.suffix:
+        check_writable_format(output)
+        jobs = [Job(inputs[0], output, True)]
+    else:
+        _check_folder(inputs, output, names_file)
+        sources = list(_sources(inputs, output, tell))
+        sources, results = _split(sources, style_name, output, overwrite)
+        jobs = _jobs(sources, style_name, output, results)
+        _tell_of_results(results, jobs, tell)
+        _tell_of_strangers(inputs, output, jobs, tell)
+    _refuse_collisions(jobs)
+    # Beside an input that isn't there is no place to be made.
+    _make_folders({job.target.parent for job in jobs if output or os.path.exists(job.source)})
+    return jobs
+
+
+def _expanded(given: Path) -> list[Path]:
+    """The files of a list (``@FILE``) or of a pattern that the shell has left as it is, else the
+    path itself.
+    """
+    # os.path: a path too long to exist is no error here, but the reader's or the writer's.
+    if str(given).startswith(LIST) and not os.path.exists(given):
+        return read_list(Path(str(given).removeprefix(LIST)))
+    if os.path.exists(given) or not glob.has_magic(str(given)):
+        return [given]
+    return [Path(match) for match in sorted(glob.glob(str(given), recursive=True))] or [given]
+
+
+def _check_folder(inputs: Sequence[Path], output: Path | None, names_file: bool) -> None:
+    if output is not None and output.is_file():
+        raise ConfigError(f"{output}: is a file, but a folder is needed for several pictures")
+    if output is not None and names_file and output.suffix.lower() in WRITE_FORMATS:
+        raise ConfigError(
+            f"{output}: names one picture, but there are several; name a folder, or end it with / "
+            "if it is one"
+        )
+    if output is None and any(os.path.isdir(path) for path in inputs):
+        raise ConfigError("a folder of pictures needs a folder for the results: --output PATH")
+
+
+def _sources(
+    inputs: Sequence[Path], output: Path | None, tell: Callable[[str], None]
+) -> Iterator[Source]:
+    passed: Counter[str] = Counter()
+    for path in inputs:
+        if not os.path.isdir(path):
+            yield Source(path, Path(path.name), path)
+            continue
+        # The folder of the results may lie in that of the photographs.
+        inside = output is not None and not same_folder(path, output)
+        found = look_below(path, without=output if inside else None)
+        if not found.pictures:
+            told = found.told()
+            raise ConfigError(
+                f"{path}: no pictures in this folder or below it" + (f"; {told}" if told else "")
+            )
+        passed += found.passed
+        for file in found.pictures:
+            yield Source(file, file.relative_to(path), path)
+    if passed:
+        tell(passed_over(passed))
+
+
+def _tell_of_strangers(
+    inputs: Sequence[Path], output: Path | None, jobs: Sequence[Job], tell: Callable[[str], None]
+) -> None:
+    """That pictures in the folder of the results are no inputs, where there are others in it."""
+    if output is None or not any(os.path.isdir(path) and is_below(output, path) for path in inputs):
+        return
+    targets = {os.path.abspath(job.target) for job in jobs}
+    found = look_below(output).pictures if output.is_dir() else []
+    others = sum(os.path.abspath(path) not in targets for path in found)
+    if others:
+        tell(f"{output}: is the folder of the results; {others} other pictures in it are no inputs")
+
+
+def _target(source: Source, output: Path | None, style_name: str) -> Path:
+    path, suffix = source.path, written_suffix(source.path)
+    if output is None:
+        return path.with_name(f"{path.stem}-{style_name}{suffix}")
+    return output / source.below.with_suffix(suffix)
+
+
+def _split(
+    sources: Sequence[Source], style_name: str, output: Path | None, overwrite: bool
+) -> tuple[list[Source], list[Source]]:
+    """The sources without those that an earlier run has made of another one of them, and these.
+
+    Such a result is called PHOTO-STYLE beside its photograph, or lies in a folder of its own below
+    that of the photographs, and has the mark that results have; of this very style the name says
+    enough, unless a photograph of that name could be lost.
+    """
+    stems = {(source.folder, str(source.below.with_suffix(""))) for source in sources}
+    targets = {os.path.abspath(_target(source, None, style_name)) for source in sources}
+    kept: list[Source] = []
+    results: list[Source] = []
+    for source in sources:
+        by_name = output is None and os.path.abspath(source.path) in targets and not overwrite
+        known = by_name or (_has_photograph(source, stems) and is_own(source.path))
+        (results if known else kept).append(source)
+    return kept, results
+
+
+def _tell_of_results(
+    results: Sequence[Source], jobs: Sequence[Job], tell: Callable[[str], None]
+) -> None:
+    # Of those that this run would make it is told that they are kept.
+    targets = {os.path.abspath(job.target) for job in jobs}
+    others = [source.path for source in results if os.path.abspath(source.path) not in targets]
+    if others:
+        were = (
+            "1 result of an earlier run was"
+            if len(others) == 1
+            else (f"{len(others)} results of earlier runs were")
+        )
+        tell(f"{were} passed over: {others[0]}" + (", ..." if len(others) > 1 else ""))
+
+
+def _has_photograph(source: Source, stems: set[tuple[Path, str]]) -> bool:
+    """Whether there is a picture among the sources that this one may be the result of."""
+    folder, below = source.folder, source.below.with_suffix("")
+    dashes = [place for place, letter in enumerate(below.name) if letter == "-" and place]
+    names = [str(below.with_name(below.name[:dash])) for dash in dashes]
+    names += [str(Path(*below.parts[depth:])) for depth in range(1, len(below.parts))]
+    return any((folder, name) in stems for name in names)
+
+
+def _jobs(
+    sources: Sequence[Source], style_name: str, output: Path | None, results: Sequence[Source]
+) -> list[Job]:
+    """A job for each source; where several from different folders would become one file, the inputs
+    that they belong to keep the folders below the deepest that they have in common.
+    """
+    targets = [_target(source, output, style_name) for source in sources]
+    counts = Counter(targets)
+    alike = {
+        source.given for source, target in zip(sources, targets, strict=True) if counts[target] > 1
+    }
+    if alike and output is not None:
+        try:
+            common = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in alike])
+        except ValueError:  # On several drives.
+            common = ""
+        for number, source in enumerate(sources):
+            if common and source.given in alike:
+                below = Path(os.path.relpath(os.path.abspath(source.path), common))
+                targets[number] = _target(replace(source, below=below), output, style_name)
+    known = {os.path.abspath(source.path) for source in results}
+    return [
+        Job(source.path, target, source.named and os.path.abspath(target) not in known)
+        for source, target in zip(sources, targets, strict=True)
+    ]
+
+
+def _refuse_collisions(jobs: Sequence[Job]) -> None:
+    sources = {job.source.resolve(): job.source for job in jobs}
+    taken: dict[Path, Path] = {}
+    for job in jobs:
+        target = job.target.resolve()
+        if target in sources:
+            raise ConfigError(f"{job.target}: the output would replace an input; choose another")
+        if target in taken:
+            raise ConfigError(
+                f"{taken[target]} and {job.source} would both become {job.target}; "
+                "stylize them in two runs"
+            )
+        taken[target] = job.source
+
+
+def _make_folders(folders: set[Path]) -> None:
+    for folder in sorted(folders):
+        try:
+            make_writable(folder)
+        except OSError as error:
+            raise ImageWriteError(f"{folder}: can't be written to ({reason(error)})") from error

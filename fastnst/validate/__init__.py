@@ -1,0 +1,1 @@
+"""What a checkpoint is worth: likeness, kept, iterations of optimization."""
