@@ -10,7 +10,7 @@
     ├── CheckpointError         a checkpoint that can't be read, trusted or written
     ├── TrainingError           a training run that broke down (exit code 1)
     ├── OptimizationError       an optimization that broke down (exit code 1)
-    └── ToldElsewhere           any of these, which another process of the run tells
+    └── ToldElsewhereError       any of these, which another process of the run tells
 
 Anything else that escapes is a defect of fastnst and keeps its traceback.
 """
@@ -77,7 +77,7 @@ class OptimizationError(FastnstError):
     exit_code = EXIT_INTERNAL
 
 
-class ToldElsewhere(FastnstError):
+class ToldElsewhereError(FastnstError):
     """An error that another process of the same run tells."""
 
     def __init__(self, error: FastnstError) -> None:

@@ -30,7 +30,7 @@ from fastnst.stylize import stylizer as stylize
 from fastnst.stylize.filters import Filter
 from fastnst.stylize.stylizer import FileOptions, Stylizer
 
-needs_openvino = pytest.mark.skipif(not engine.installed(), reason="OpenVINO is not installed")
+needs_openvino = pytest.mark.skipif(not graph.installed(), reason="OpenVINO is not installed")
 ENGINES = [pytest.param("openvino", marks=needs_openvino), "torch"]
 SIDES = [(64, 96), (72, 96), (80, 96), (96, 64), (33, 57), (64, 64)]
 THREADS = 8

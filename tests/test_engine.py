@@ -21,15 +21,18 @@ from fastnst.checkpoint.contents import load_checkpoint, save_checkpoint
 from fastnst.checkpoint.numpy_reader import load_arrays
 from fastnst.checkpoint.shipped import shipped_models
 from fastnst.cli import main
+from fastnst.engines import choose
 from fastnst.engines import openvino_engine as engine
-from fastnst.engines.openvino_engine import Engine, choose_engine, compiled, pad_to_multiple
+from fastnst.engines import openvino_graph as graph
+from fastnst.engines.choose import choose_engine
+from fastnst.engines.openvino_engine import Engine, compiled, pad_to_multiple
 from fastnst.errors import EXIT_DONE, CheckpointError, ConfigError
 from fastnst.networks import modules as networks
 from fastnst.networks.modules import TransferNetwork, build_network
 from fastnst.stylize.effects import Effects
 from fastnst.stylize.stylizer import Stylizer
 
-needs_openvino = pytest.mark.skipif(not engine.installed(), reason="OpenVINO is not installed")
+needs_openvino = pytest.mark.skipif(not graph.installed(), reason="OpenVINO is not installed")
 
 
 def box_means(grey: np.ndarray, size: int = 8) -> np.ndarray:
@@ -177,7 +180,7 @@ def test_a_plain_apply_never_loads_pytorch(tmp_path):
 
 
 def test_pytorch_computes_where_the_other_engine_is_not_installed(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(engine, "installed", lambda: False)
+    monkeypatch.setattr(choose, "installed", lambda: False)
     model, picture = tmp_path / "m.ckpt", tmp_path / "p.png"
     save_checkpoint(contents(), model)
     make_picture(20, 20).save(picture)
@@ -193,7 +196,7 @@ def test_the_engine_is_chosen_by_the_device(monkeypatch):
     assert choose_engine("auto", "cpu") == "openvino"
     assert choose_engine("auto", "cuda") == "torch"
     assert choose_engine("torch", "cpu") == "torch"
-    monkeypatch.setattr(engine, "_has_accelerator", lambda: True)
+    monkeypatch.setattr(choose, "_has_accelerator", lambda: True)
     assert choose_engine("auto", "auto") == "torch"
     with pytest.raises(ConfigError, match="works on the CPU"):
         choose_engine("openvino", "cuda")

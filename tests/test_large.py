@@ -15,13 +15,15 @@ from test_structure import modules_after
 
 from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
-from fastnst.engines.openvino_engine import Engine, is_exact
+from fastnst.engines.choose import is_exact
+from fastnst.engines.openvino_engine import Engine
 from fastnst.engines.openvino_graph import installed
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, ConfigError
 from fastnst.image import read_image
-from fastnst.machine.memory import available_memory, parse_size, plan_picture, values_a_pixel
+from fastnst.machine.memory import available_memory, parse_size
 from fastnst.networks.architecture import chain
 from fastnst.networks.modules import TransferNetwork
+from fastnst.strips.plan import plan_picture, values_a_pixel
 from fastnst.stylize.effects import Effects
 from fastnst.stylize.stylizer import FileOptions, Stylizer
 

@@ -23,10 +23,11 @@ from fastnst.checkpoint.contents import load_checkpoint, save_checkpoint
 from fastnst.checkpoint.numpy_reader import load_arrays
 from fastnst.cli import main
 from fastnst.engines import openvino_engine as engine
+from fastnst.engines import openvino_graph as graph
 from fastnst.errors import EXIT_USAGE, CheckpointError
 from fastnst.stylize.stylizer import Stylizer
 
-needs_openvino = pytest.mark.skipif(not engine.installed(), reason="OpenVINO is not installed")
+needs_openvino = pytest.mark.skipif(not graph.installed(), reason="OpenVINO is not installed")
 pytestmark = needs_openvino
 ENGINES = ("torch", "openvino")
 Weights = dict[str, Tensor]

@@ -9,7 +9,7 @@ from pathlib import Path
 from fastnst.errors import CheckpointError, nearest
 from fastnst.machine.files import reason, sha256_file
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 # Inside a wheel they lie in the package, in a checkout beside it.
 _FOLDERS = (_PACKAGE / "checkpoints", _PACKAGE.parent / "checkpoints")
 

@@ -19,7 +19,7 @@ from fastnst.errors import (
     EXIT_USAGE,
     ConfigError,
     FastnstError,
-    ToldElsewhere,
+    ToldElsewhereError,
     nearest,
 )
 
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     open_streams()
     try:
         return _dispatch(argv)
-    except ToldElsewhere as error:
+    except ToldElsewhereError as error:
         return error.exit_code
     except FastnstError as error:
         say(f"fastnst: error: {' '.join(str(error).split())}")

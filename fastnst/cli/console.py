@@ -37,7 +37,7 @@ def add_model(parser: ArgumentParser) -> None:
 
 
 def add_device(parser: ArgumentParser) -> None:
-    """What computes a pass of the network; see ``fastnst.engines.openvino_engine.choose_engine``."""
+    """What computes a pass of the network; see ``fastnst.engines.choose.choose_engine``."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
     parser.add_argument(
         "--engine", choices=("auto", "torch", "openvino"), default="auto",

@@ -5,7 +5,7 @@ Flags override a YAML file, which overrides the defaults here. Standard library 
 """
 
 from fastnst.config.loss import LossConfig, StyleConfig
-from fastnst.config.reference import OptimizeConfig, PreviewConfig
+from fastnst.config.optimize import OptimizeConfig, PreviewConfig
 from fastnst.config.train import TrainConfig
 
 __all__ = ["LossConfig", "OptimizeConfig", "PreviewConfig", "StyleConfig", "TrainConfig"]

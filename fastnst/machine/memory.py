@@ -1,60 +1,13 @@
-"""How much memory there is, and how much a picture takes, before it is taken."""
+"""How much memory there is, and whether it was too little."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from fastnst.errors import ConfigError
-from fastnst.networks.architecture import Conv, Layer, Residual, Shuffle, Unshuffle, Upsample
-
-
-@dataclass(frozen=True)
-class Costs:
-    """What an engine takes (scripts/measure_memory): bytes before the first pixel, and bytes of a
-    pass for each value of a network's widest layer, over the whole picture in float32 and in
-    bfloat16, and in a strip.
-    """
-
-    base: int
-    whole: float
-    rough: float
-    strip: float
-
-
-COSTS = {
-    "openvino": Costs(base=140_000_000, whole=10, rough=5.6, strip=9),
-    "torch": Costs(base=710_000_000, whole=17, rough=17, strip=40),
-}
-# Bytes a pixel of a decoded picture and its array, or a result, its array and its file.
-PICTURE = 8
-# Bytes a pixel of a picture's array alone, and of a value that is kept, by its type.
-ARRAY = 3
-ITEM = {"float32": 4, "float16": 2}
-# Bytes of a strip: enough to keep the processor busy, few enough to be little beside the rest. And
-# the fewest rows, whose borders are computed twice more often.
-STRIP_BYTES = 300_000_000
-FEWEST = 16
-# Share of the free memory that a picture may take where the caller doesn't say.
-SHARE = 0.6
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a picture is stylized: in one go (``rows`` is None), or in strips of ``rows`` rows.
-
-    ``dtype`` and ``spare`` are ``fastnst.strips.network.StripNetwork``'s; ``bytes`` is what it will take in
-    all.
-    """
-
-    rows: int | None
-    dtype: str
-    spare: bool
-    bytes: int
 
 
 def parse_size(text: str) -> int:
@@ -80,91 +33,6 @@ def available_memory() -> int:
         used = int(Path("/sys/fs/cgroup/memory.current").read_text())
         found.append(max(0, limit - used))
     return min(found)
-
-
-def plan_picture(
-    layers: Sequence[Layer],
-    width: int,
-    height: int,
-    limit: int | None = None,
-    tile: str | int = "auto",
-    engine: str = "torch",
-    exact: bool = True,
-    held: int = 0,
-) -> Plan:
-    """How to stylize a picture of ``width`` x ``height`` with the network of ``layers``.
-
-    ``limit`` is the most bytes the process may take in all (default: a share of what is free), of
-    which ``held`` are taken by other pictures already;
-    ``tile`` is "auto", "off" or the rows of a strip; ``exact`` says whether float32 computes the
-    whole. Raises ConfigError where even strips take more than a limit that was given.
-    """
-    costs, pixels = COSTS[engine], width * height
-    widest, _ = values_a_pixel(layers)
-    each = costs.whole if exact else costs.rough
-    whole = costs.base + held + int((PICTURE + each * widest) * pixels)
-    bound = limit
-    if bound is None:
-        bound = costs.base + held + int(SHARE * available_memory())
-    if tile == "off" or (tile == "auto" and whole <= bound):
-        return Plan(None, "float32", True, whole)
-    choices = [
-        plan_strips(layers, width, height, rows, dtype, spare, engine, held)
-        for dtype, spare in (("float32", True), ("float16", True), ("float16", False))
-        for rows in ([tile] if isinstance(tile, int) else _rows(costs.strip * widest * width))
-    ]
-    fitting = [plan for plan in choices if plan.bytes <= bound]
-    if not fitting and limit is not None:
-        raise ConfigError(
-            f"{width} x {height} pixels take {choices[-1].bytes / 1e9:.2f} GB even in strips, more "
-            f"than --max-memory {limit / 1e9:.2f}G"
-        )
-    return fitting[0] if fitting else choices[-1]
-
-
-def plan_strips(
-    layers: Sequence[Layer],
-    width: int,
-    height: int,
-    rows: int,
-    dtype: str = "float16",
-    spare: bool = False,
-    engine: str = "torch",
-    held: int = 0,
-) -> Plan:
-    """The plan of ``fastnst.strips.network.StripNetwork`` with these arguments."""
-    widest, kept = values_a_pixel(layers)
-    features = kept * ITEM[dtype]
-    # The picture is gone when the spare ones come.
-    most = max(PICTURE, ARRAY + features, features * (2 if spare else 1))
-    strip = COSTS[engine].strip * widest * rows * width
-    taken = COSTS[engine].base + held + int(most * width * height + strip)
-    return Plan(rows, dtype, spare, taken)
-
-
-def values_a_pixel(layers: Sequence[Layer]) -> tuple[float, float]:
-    """Values for each pixel of the picture: of the widest layer, and of a residual block."""
-    channels, area, widest, kept = 3, 1.0, 0.0, 0.0
-    for layer in layers:
-        match layer:
-            case Conv():
-                channels, area = layer.channels, area / layer.stride**2
-            case Unshuffle():
-                channels, area = 4 * channels, area / 4
-            case Shuffle():
-                channels, area = channels // 4, 4 * area
-            case Upsample():
-                area = 4 * area
-            case Residual():
-                kept = channels * area
-        widest = max(widest, channels * area)
-    return widest, kept
-
-
-def _rows(bytes_a_row: float) -> list[int]:
-    """Rows of a strip that may be tried, the best first."""
-    rows = max(FEWEST, min(1024, int(STRIP_BYTES / bytes_a_row)))
-    return [rows, max(FEWEST, rows // 2), max(FEWEST, rows // 4)]
 
 
 def is_out_of_memory(error: Exception) -> bool:

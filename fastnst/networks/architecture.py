@@ -1,7 +1,7 @@
 """What the transfer networks are, said once for PyTorch's modules, OpenVINO's graphs and strips.
 
-A network is a chain of layers. Its weights are named as ``fastnst.networks.modules`` names them, by the
-layers' places in the chain: ``body.7`` and so on.
+A network is a chain of layers. Its weights are named as ``fastnst.networks.modules`` names them, by
+the layers' places in the chain: ``body.7`` and so on.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def fast(width: int = 24, blocks: int = 5) -> tuple[Layer, ...]:
 
 
 def examples(width: int = 32, blocks: int = 5) -> tuple[Layer, ...]:
-    """The network of pytorch/examples, whose checkpoints ``fastnst.checkpoint.pytorch_examples`` reads."""
+    """The network of pytorch/examples, see ``fastnst.checkpoint.pytorch_examples``."""
     return johnson(width, blocks)[:-1]
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fastnst.machine.cache import cache_folder
 from fastnst.machine.files import atomic_write
 from fastnst.optimize.iterates import lbfgs_iterates
 from fastnst.perceptual.losses import PerceptualLoss
-from fastnst.perceptual.weights import cache_folder
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import http.client
 import os
-import sys
 import threading
 import urllib.error
 import urllib.request
@@ -25,6 +24,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fastnst.errors import BackboneError
+from fastnst.machine.cache import cache_folder
 from fastnst.machine.files import atomic_write, reason, sha256_file
 from fastnst.perceptual.backbone import TRUNKS, Backbone
 
@@ -58,19 +58,6 @@ SOURCES: dict[str, Source] = {
         553_433_881,
     ),
 }
-
-
-def cache_folder() -> Path:
-    """The user's cache for fastnst: $FASTNST_CACHE, else the platform's usual place."""
-    if "FASTNST_CACHE" in os.environ:
-        return Path(os.environ["FASTNST_CACHE"])
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "fastnst"
 
 
 def load_backbone(

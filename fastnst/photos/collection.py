@@ -23,8 +23,8 @@ MAX_HELD_OUT = 20
 def find_photos(data: str, tell: Callable[[str], None] | None = None) -> list[Path]:
     """The photographs that ``--data`` names, sorted: a folder, a picture, a list or a glob.
 
-    A list is a text file of paths (``fastnst.photos.lists.read_list``), with or without an @ before its
-    name. ``tell`` gets a line on what was passed over. Raises DataError, which says what to do.
+    A list is a text file of paths (``fastnst.photos.lists.read_list``), with or without an @ before
+    its name. ``tell`` gets a line on what was passed over. Raises DataError, which says what to do.
     """
     path, told = Path(os.path.expanduser(data)), ""
     if data.startswith(LIST) and not path.exists() and Path(data.removeprefix(LIST)).is_file():

@@ -91,10 +91,10 @@ class Moments:
 class StripNetwork:
     """A transfer network that works through a picture in strips of ``rows`` rows.
 
-    ``layers`` are ``fastnst.networks.architecture.chain``'s and ``weights`` its arrays. Between the passes
-    the features at the coarsest scale are kept in ``dtype``: float32, or float16 for half the
-    memory. With ``spare`` there is memory for two of them, and no residual block's convolution is
-    computed twice. Where memory runs out, ``rows`` are halved and it goes on.
+    ``layers`` are ``fastnst.networks.architecture.chain``'s and ``weights`` its arrays. Between the
+    passes the features at the coarsest scale are kept in ``dtype``: float32, or float16 for half
+    the memory. With ``spare`` there is memory for two of them, and no residual block's convolution
+    is computed twice. Where memory runs out, ``rows`` are halved and it goes on.
     """
 
     def __init__(

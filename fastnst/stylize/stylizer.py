@@ -15,13 +15,8 @@ from PIL import Image
 
 from fastnst.checkpoint.mixing import Part, check_shares, doubts, mixed, mixture_name
 from fastnst.checkpoint.shipped import Origin
-from fastnst.engines.openvino_engine import (
-    Engine,
-    choose_engine,
-    is_exact,
-    open_engine,
-    read_arrays,
-)
+from fastnst.engines.choose import choose_engine, is_exact
+from fastnst.engines.openvino_engine import Engine, open_engine, read_arrays
 from fastnst.image import (
     Decoded,
     limit_long_side,
@@ -30,9 +25,10 @@ from fastnst.image import (
     srgb_profile,
     write_picture,
 )
-from fastnst.machine.memory import ARRAY, Plan, is_out_of_memory, plan_picture, plan_strips
+from fastnst.machine.memory import is_out_of_memory
 from fastnst.networks.architecture import SMALLEST, chain
 from fastnst.strips.network import STRIP, StripNetwork
+from fastnst.strips.plan import ARRAY, Plan, plan_picture, plan_strips
 from fastnst.stylize.effects import BAND, Effects, Pixels, Size, stylized
 
 # PyTorch, and whatever imports it, is imported where it computes: it takes longer to start than a
@@ -56,7 +52,7 @@ class FileOptions:
     ``max_size`` shrinks to this long side first; files of more than ``max_pixels`` are refused,
     and files that were cut short unless ``allow_truncated``.
     ``mask`` is a picture, stylized where it is white.
-    ``tile`` and ``max_memory`` (bytes in all) are ``fastnst.machine.memory.plan_picture``'s.
+    ``tile`` and ``max_memory`` (bytes in all) are ``fastnst.strips.plan.plan_picture``'s.
     ``metadata`` that the result takes along: "none", "icc" (that its colours are sRGB) or "keep"
     (the EXIF data too, with the place it was taken at).
     """
@@ -92,12 +88,13 @@ class Stylizer:
     >>> stylizer = Stylizer.load(Path("checkpoints/wave.ckpt"))
     >>> stylized = stylizer.picture(Image.open("photo.jpg").convert("RGB"))
 
-    ``engine`` is "torch" or "openvino" (``fastnst.engines.openvino_engine.choose_engine``), ``precision``
-    ``fastnst.engines.openvino_engine.is_exact``'s. Called with tensors it is PyTorch's network alone; pictures are
-    the engine's, with effects. ``mix`` are other checkpoints and the share that each has in the
-    weights (``fastnst.checkpoint.mixing``); ``doubts`` is what is to be told of them. Threads may share one.
-    Pickled or deep-copied it is made ``again`` from the same files and options, and raises
-    CheckpointError where they are gone or have changed. Raises CheckpointError or ConfigError.
+    ``engine`` is "torch" or "openvino" (``fastnst.engines.choose.choose_engine``), ``precision``
+    ``fastnst.engines.choose.is_exact``'s. Called with tensors it is PyTorch's network alone;
+    pictures are the engine's, with effects. ``mix`` are other checkpoints and the share that each
+    has in the weights (``fastnst.checkpoint.mixing``); ``doubts`` is what is to be told of them.
+    Threads may share one. Pickled or deep-copied it is made ``again`` from the same files and
+    options, and raises CheckpointError where they are gone or have changed. Raises CheckpointError
+    or ConfigError.
     """
 
     def __init__(

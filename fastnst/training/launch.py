@@ -100,7 +100,7 @@ def device_of(ranks: Ranks, device: torch.device) -> torch.device:
     """
     if ranks.count == 1 or device.type == "cpu":
         return device
-    if device.type != "cuda" or device.index is not None:
+    if str(device) != "cuda":
         raise ConfigError(f"several processes train on 'cuda' or 'cpu', not on '{device}'")
     if ranks.local_count > torch.cuda.device_count():
         raise ConfigError(

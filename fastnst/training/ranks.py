@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from fastnst.errors import ConfigError, FastnstError, ToldElsewhere, TrainingError
+from fastnst.errors import ConfigError, FastnstError, ToldElsewhereError, TrainingError
 
 # How long the others wait for one that is alive. Longer than weights of a backbone are fetched for.
 PATIENCE = datetime.timedelta(minutes=20)
@@ -89,7 +89,7 @@ class Ranks:
 
     def common(self, error: FastnstError) -> FastnstError:
         """An error that all processes come to by themselves, for each to raise: one tells it."""
-        return error if self.first else ToldElsewhere(error)
+        return error if self.first else ToldElsewhereError(error)
 
     @contextlib.contextmanager
     def as_one(self) -> Iterator[None]:

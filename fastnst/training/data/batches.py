@@ -33,8 +33,8 @@ def photo_batches(
 ) -> Generator[Batch, None, None]:
     """Batches from number ``first_batch`` on, in order, whatever the number of workers.
 
-    ``part`` is this process's rank among how many (``EndlessBatches``). They are made ahead, in processes or in a thread, until the generator is closed. ``notify`` gets
-    the first of their news.
+    ``part`` is this process's rank, and of how many. They are made ahead, in processes or in a
+    thread, until the generator is closed. ``notify`` gets the first of their news.
     """
     decoded = _decoded(dataset, EndlessBatches(batch_size, first_batch, *part), workers)
     batches = decoded if workers else made_ahead(decoded, AHEAD)

@@ -28,8 +28,8 @@ from PIL import Image
 from fastnst.config import TrainConfig
 from fastnst.image import read_picture, resize_short_side
 from fastnst.image.compact import MAX_SIDE, QUALITY, from_compact, to_compact
+from fastnst.machine.cache import cache_folder
 from fastnst.machine.files import reason
-from fastnst.perceptual.weights import cache_folder
 from fastnst.photos.collection import pick_evenly
 
 # Short sides of entries. Few, so that runs with crops of other sizes share them: the first is

@@ -71,9 +71,9 @@ def describe_run(
     ancestors: Sequence[str],
     plan: Plan,
     photo_side: int | None,
-    ranks: int = 1,
+    processes: int = 1,
 ) -> dict[str, Any]:
-    """The ``fastnst`` entry of a new run's checkpoints; see ``fastnst.checkpoint.contents.SCHEMA``."""
+    """The ``fastnst`` entry of a new run's checkpoints; see ``checkpoint.contents.SCHEMA``."""
     loss = loss_options(config)
     options = {
         name: plain(value)
@@ -83,8 +83,8 @@ def describe_run(
     options |= {"image_size": plan.image_size, "batch_size": plan.batch_size}
     # Photographs that went through the cache have other pixels; from when there was none, none did.
     options["photo_side"] = photo_side
-    if ranks > 1:
-        options["processes"] = ranks
+    if processes > 1:
+        options["processes"] = processes
     return {
         "format_version": FORMAT_VERSION,
         "network": {"kind": network.kind, "options": plain(network.options)},
@@ -135,5 +135,5 @@ def refuse_other_settings(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
 
 
 def _processes(description: dict[str, Any]) -> int:
-    """How many processes take photographs in turn, of which each batch consists."""
+    """How many processes take photographs in turn, a batch of which is theirs together."""
     return int((description["training"].get("options") or {}).get("processes", 1))
