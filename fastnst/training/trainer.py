@@ -7,6 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.strategies import DDPStrategy
 
 from fastnst.config import TrainConfig
 from fastnst.training.ranks import Ranks
@@ -40,9 +41,9 @@ def build_trainer(
 
 def _accelerator(device: torch.device, ranks: Ranks) -> dict[str, Any]:
     if ranks.count > 1:
-        # The processes know each other already (fastnst.training.launch).
+        # The processes know each other already (fastnst.training.launch). Buffers are constants.
         return {
-            "accelerator": "gpu" if device.type == "cuda" else "cpu", "strategy": "ddp",
+            "accelerator": "gpu" if device.type == "cuda" else "cpu", "strategy": DDPStrategy(broadcast_buffers=False),
             "devices": ranks.local_count, "num_nodes": ranks.nodes,
         }  # fmt: skip
     if device.type == "cuda":
