@@ -56,6 +56,12 @@ class Budget:
         """Start the clock; called at the first step, since setting up is no training."""
         self._started = self.clock()
 
+    @property
+    def begun(self) -> float:
+        """When the clock was started."""
+        assert self._started is not None
+        return self._started
+
     def elapsed(self) -> float:
         """Seconds of training so far, those of the earlier parts included."""
         running = 0.0 if self._started is None else self.clock() - self._started

@@ -43,9 +43,11 @@ def _accelerator(device: torch.device, ranks: Ranks) -> dict[str, Any]:
     if ranks.count > 1:
         # The processes know each other already (fastnst.training.launch). Buffers are constants.
         return {
-            "accelerator": "gpu" if device.type == "cuda" else "cpu", "strategy": DDPStrategy(broadcast_buffers=False),
-            "devices": ranks.local_count, "num_nodes": ranks.nodes,
-        }  # fmt: skip
+            "accelerator": "gpu" if device.type == "cuda" else "cpu",
+            "strategy": DDPStrategy(broadcast_buffers=False),
+            "devices": ranks.local_count,
+            "num_nodes": ranks.nodes,
+        }
     if device.type == "cuda":
         return {"accelerator": "gpu", "devices": [device.index or 0]}
     return {"accelerator": device.type, "devices": 1}

@@ -117,11 +117,7 @@ class PeriodicSave(pl.Callback):
     def __init__(self, path: Path, minutes: float) -> None:
         self.path = path
         self.seconds = minutes * 60
-        self._saved = 0.0
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, StyleTraining)
-        self._saved = pl_module.budget.clock()
+        self._saved: float | None = None
 
     def on_train_batch_end(
         self,
@@ -133,7 +129,9 @@ class PeriodicSave(pl.Callback):
     ) -> None:
         assert isinstance(pl_module, StyleTraining)
         # The budget's clock, by which all processes save at the same step.
-        if pl_module.budget.clock() - self._saved >= self.seconds:
+        now = pl_module.budget.clock()
+        self._saved = pl_module.budget.begun if self._saved is None else self._saved
+        if now - self._saved >= self.seconds:
             trainer.save_checkpoint(self.path)
             self._saved = pl_module.budget.clock()
 
@@ -202,4 +200,7 @@ class Interruption(pl.Callback):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        self.request.__exit__(None, None, None)
+        # Where one of several processes ends, what started them ends the others by a signal; they
+        # still have to save and to tell.
+        if self.ranks.count == 1:
+            self.request.__exit__(None, None, None)
