@@ -16,10 +16,13 @@ from torch import distributed as dist
 
 from fastnst.config import TrainConfig
 from fastnst.errors import ConfigError, TrainingError
+from fastnst.machine.signals import EndRequest
 from fastnst.training.ranks import PATIENCE, Ranks
 
 # How gloo's and NCCL's errors, which are RuntimeErrors, say that another process is gone.
 LOST = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe", "socket")
+# Seconds that are left for saving, after a signal to end. torchrun and SLURM wait about as long.
+GRACE = 30.0
 
 
 @contextlib.contextmanager
@@ -115,12 +118,17 @@ def naming_lost_ranks(ranks: Ranks, save: Callable[[], str]) -> Iterator[None]:
     """TrainingError where another process of the run is gone; ``save`` keeps what can be kept, and
     says how to go on with it.
     """
-    try:
+    if ranks.count == 1:
         yield
-    except RuntimeError as error:
-        text = str(error).lower()
-        if ranks.count == 1 or not any(word in text for word in LOST):
-            raise
-        raise TrainingError(
-            f"process {ranks.rank} of {ranks.count}: another one of them has ended{save()}"
-        ) from error
+        return
+    # What started the processes ends them all, by a signal, where one has ended; there is still
+    # something to save and to tell. (Lightning takes its own handlers away by then.)
+    with EndRequest(echo=GRACE):
+        try:
+            yield
+        except RuntimeError as error:
+            if not any(word in str(error).lower() for word in LOST):
+                raise
+            raise TrainingError(
+                f"process {ranks.rank} of {ranks.count}: another one of them has ended{save()}"
+            ) from error

@@ -116,7 +116,15 @@ class StyleTraining(pl.LightningModule):
         # The loss is the picture's, and measured as such; the others are the network's own faults.
         config = self.config
         total = parts.total + config.stability_weight * unstable + config.grid_weight * painted
-        return None if self.latest.broken_terms() else total
+        return self._no_step() if self.latest.broken_terms() else total
+
+    def _no_step(self) -> Tensor | None:
+        """What Lightning takes for no step. It knows none where there are several processes: there
+        it is one without a gradient, that the guard takes back like any other.
+        """
+        if self.ranks.count == 1:
+            return None
+        return torch.stack([parameter.sum() for parameter in self.network.parameters()]).sum() * 0
 
     def _look_at(self, parts: LossParts, unstable: Tensor, painted: Tensor) -> None:
         """Keep the step's numbers for those who watch: means over all processes, so that each of

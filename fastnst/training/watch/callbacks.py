@@ -200,7 +200,4 @@ class Interruption(pl.Callback):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        # Where one of several processes ends, what started them ends the others by a signal; they
-        # still have to save and to tell.
-        if self.ranks.count == 1:
-            self.request.__exit__(None, None, None)
+        self.request.__exit__(None, None, None)
