@@ -20,7 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from fastnst.checkpoint.description import reading
+from fastnst.checkpoint.description import own_weights, read_description, reading
+from fastnst.checkpoint.mixing import Part
+from fastnst.checkpoint.pytorch_examples import adopted
 from fastnst.errors import CheckpointError
 
 # More than any checkpoint of a transfer network with its optimizer.
@@ -55,6 +57,20 @@ class _Storage:
 
 class _BeyondNumpyError(Exception):
     """Something of PyTorch's that is no plain tensor."""
+
+
+def read_arrays(path: Path) -> Part:
+    """A checkpoint's description and weights without PyTorch. Raises CheckpointError."""
+    contents = adopted(path, load_arrays(path))
+    info = read_description(path, contents)
+    weights = own_weights(contents)
+    for name, value in weights.items():
+        if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+            raise CheckpointError(f"{path}: {name} is no tensor of floating-point numbers")
+        if not bool(np.isfinite(value).all()):
+            raise CheckpointError(f"{path}: {name} holds numbers that are not finite")
+    weights = {name: value.astype(np.float32) for name, value in weights.items()}
+    return Part(path, info, weights)
 
 
 def load_arrays(path: Path) -> Any:

@@ -20,7 +20,8 @@ from fastnst.errors import (
 )
 
 if TYPE_CHECKING:
-    from fastnst.stylize.stylizer import FileOptions, Stylizer
+    from fastnst.stylize.file_options import FileOptions
+    from fastnst.stylize.stylizer import Stylizer
 
 # How a path ends that is a folder's, whether it is there or not.
 FOLDER_ENDS = tuple({"/", os.sep})
@@ -158,7 +159,7 @@ def file_options(arguments: argparse.Namespace) -> FileOptions:
     from fastnst.image import read_picture
     from fastnst.machine.memory import parse_size
     from fastnst.stylize.effects import Effects
-    from fastnst.stylize.stylizer import FileOptions
+    from fastnst.stylize.file_options import FileOptions
 
     effects = Effects(arguments.strength, arguments.keep_colors, arguments.stroke_size)
     return FileOptions(

@@ -18,7 +18,8 @@ from fastnst.image import (
     read_decoded,
     upright_size,
 )
-from fastnst.stylize.stylizer import FileOptions, Stylizer
+from fastnst.stylize.file_options import FileOptions
+from fastnst.stylize.stylizer import Stylizer
 from fastnst.stylize.targets import Job, plan_jobs
 
 __all__ = ["Job", "Outcome", "plan_jobs", "run_jobs"]
