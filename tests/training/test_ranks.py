@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import make_picture
+from helpers import make_picture
 
 from fastnst.checkpoint.contents import load_checkpoint
 from fastnst.cli import main

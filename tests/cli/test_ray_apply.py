@@ -15,16 +15,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_photos, make_picture
+from helpers import contents, make_photos, make_picture
 from PIL import Image
-from test_checkpoint import contents
 
 from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import CheckpointError, ConfigError
-from fastnst.stylize.stylizer import FileOptions, Stylizer
+from fastnst.stylize.file_options import FileOptions
+from fastnst.stylize.stylizer import Stylizer
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "ray_apply"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "ray_apply"
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None or not SCRIPT.exists(), reason="Ray is not installed"
 )
