@@ -13,7 +13,7 @@ from fastnst.engines.openvino_graph import Graph
 from fastnst.engines.torch_segments import TorchSegments
 from fastnst.networks.architecture import GAIN, NETWORKS, RANGE, Conv, Norm, chain
 from fastnst.networks.modules import build_network
-from fastnst.strips.cuts import Cut, halo, height_after, strip_cuts
+from fastnst.strips.cuts import Cut, halo, strip_cuts
 from fastnst.strips.network import Moments, Strip, StripNetwork
 from fastnst.strips.rows import KeptRows, PictureRows
 
@@ -184,7 +184,7 @@ def test_a_strip_reads_no_further_than_its_halo(kind):
     assert len(cuts) == len(layers)
     after = height
     for layer in layers:
-        after = height_after(layer, after)
+        after = layer.side_after(after)
     assert after == height
     # The whole network sees some hundred pixels to either side.
     assert 900 - 64 <= low < 1000 <= 1100 < high <= 1200 + 64
