@@ -12,7 +12,8 @@
     ├── CheckpointError         a checkpoint that can't be read, trusted or written
     ├── ExportError             an exported file that is not what it should be (exit code 1)
     ├── TrainingError           a training run that broke down (exit code 1)
-    └── OptimizationError       an optimization that broke down (exit code 1)
+    ├── OptimizationError       an optimization that broke down (exit code 1)
+    └── ToldElsewhereError       any of these, which another process of the run tells
 
 Anything else that escapes is a defect of fastnst and keeps its traceback.
 """
@@ -91,6 +92,14 @@ class OptimizationError(FastnstError):
     """An optimization of a picture that broke down."""
 
     exit_code = EXIT_INTERNAL
+
+
+class ToldElsewhereError(FastnstError):
+    """An error that another process of the same run tells."""
+
+    def __init__(self, error: FastnstError) -> None:
+        super().__init__(str(error))
+        self.exit_code = error.exit_code
 
 
 def nearest(name: str, valid: Iterable[str], count: int = 3) -> str:

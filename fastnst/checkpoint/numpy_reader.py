@@ -24,6 +24,7 @@ from fastnst.checkpoint.description import own_weights, read_description, readin
 from fastnst.checkpoint.mixing import Part
 from fastnst.checkpoint.pytorch_examples import adopted
 from fastnst.errors import CheckpointError
+from fastnst.machine.parts import has_torch, without
 
 # More than any checkpoint of a transfer network with its optimizer.
 MAX_BYTES = 2_000_000_000
@@ -98,6 +99,8 @@ def _is_legacy(path: Path) -> bool:
 
 def _load_by_torch(path: Path) -> Any:
     """A file by PyTorch, which takes its time to start and knows all that it ever saved."""
+    if not has_torch():
+        raise without(f"{path}: a file of this kind")
     with reading(path):
         import torch
 

@@ -151,7 +151,8 @@ def run(argv: Sequence[str]) -> int:
     return _stylize(arguments)
 
 
-def _options(arguments: argparse.Namespace) -> FileOptions:
+def file_options(arguments: argparse.Namespace) -> FileOptions:
+    """What becomes of a file. Raises ConfigError, ImageReadError for a mask."""
     if arguments.max_size is not None and arguments.max_size < 1:
         raise ConfigError(f"--max-size must be at least 1, not {arguments.max_size}")
     from fastnst.image import read_picture
@@ -173,7 +174,8 @@ def _options(arguments: argparse.Namespace) -> FileOptions:
     )
 
 
-def _stylizer(arguments: argparse.Namespace) -> Stylizer:
+def open_stylizer(arguments: argparse.Namespace) -> Stylizer:
+    """The checkpoint, or the mixture, that was asked for. Raises CheckpointError or ConfigError."""
     from fastnst.stylize.stylizer import Stylizer
 
     mix = [(find_model(model), share) for model, share in arguments.style_mix]
@@ -185,10 +187,10 @@ def _stylizer(arguments: argparse.Namespace) -> Stylizer:
 
 
 def _stylize(arguments: argparse.Namespace) -> int:
-    options = _options(arguments)
+    options = file_options(arguments)
     from fastnst.stylize.jobs import plan_jobs, run_jobs
 
-    stylizer = _stylizer(arguments)
+    stylizer = open_stylizer(arguments)
     part, parts = arguments.shard
     planned = plan_jobs(
         arguments.inputs, arguments.output, stylizer.name, arguments.into_folder,
