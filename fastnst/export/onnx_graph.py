@@ -151,14 +151,14 @@ class _Graph:
 
     def pixels_out(self, x: str, io: Io) -> None:
         """The output, cropped to the input's sides, in its form."""
-        nothing, one = self.array(0, np.float32), self.array(1, np.float32)
+        nothing = self.array(0, np.float32)
         if io == "uint8-hwc":
             levels = self.array(255, np.float32)
             x = self.node("Clip", self.node("Mul", x, levels), nothing, levels)
             x = self.node("Squeeze", self.node("Round", x), self.whole(0))
             x = self.node("Cast", self.node("Transpose", x, perm=[1, 2, 0]), to=2)  # uint8
         else:
-            x = self.node("Clip", x, nothing, one)
+            x = self.node("Clip", x, nothing, self.array(1, np.float32))
         axes = self.whole(0, 1) if io == "uint8-hwc" else self.whole(2, 3)
         ends = self.node("Concat", self.height, self.width, axis=0)
         cropped = self.onnx.helper.make_node("Slice", [x, self.whole(0, 0), ends, axes], [OUTPUT])
