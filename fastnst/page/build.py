@@ -87,8 +87,10 @@ def _style(
 
 
 def title(name: str) -> str:
-    """A style's name in words: the_scream is The Scream."""
-    return " ".join(name.replace("_", " ").replace("-", " ").split()).title()
+    """A style's name in words: the_scream is The scream, composition_vii Composition VII."""
+    words = name.replace("_", " ").replace("-", " ").split()
+    numbered = [word.upper() if set(word) <= set("ivx") and word != "i" else word for word in words]
+    return " ".join([word[:1].upper() + word[1:] for word in numbered[:1]] + numbered[1:])
 
 
 def _listed(folder: Path) -> list[str]:
