@@ -4,10 +4,14 @@
     ├── ConfigError             an option, a key or a value that can't be used
     ├── ImageReadError          a file that is no readable picture
     ├── ImageWriteError         a picture that can't be written
+    ├── ClipReadError           a file that is no readable clip
+    ├── ClipWriteError          a clip that can't be written
     ├── OutputError             a result that can't be given on standard output (exit code 1)
     ├── DataError               a photo collection that can't be trained on
     ├── BackboneError           weights of the loss network that can't be had
+    ├── DownloadError           a file of the network that can't be had
     ├── CheckpointError         a checkpoint that can't be read, trusted or written
+    ├── ExportError             an exported file that is not what it should be (exit code 1)
     ├── TrainingError           a training run that broke down (exit code 1)
     ├── OptimizationError       an optimization that broke down (exit code 1)
     └── ToldElsewhereError       any of these, which another process of the run tells
@@ -47,6 +51,14 @@ class ImageWriteError(FastnstError):
     """A picture that could not be written."""
 
 
+class ClipReadError(FastnstError):
+    """A file that could not be read as a clip."""
+
+
+class ClipWriteError(FastnstError):
+    """A clip that could not be written."""
+
+
 class OutputError(FastnstError):
     """A result that can't be given on standard output."""
 
@@ -61,8 +73,18 @@ class BackboneError(FastnstError):
     """Weights of the loss network that can't be had or don't fit."""
 
 
+class DownloadError(FastnstError):
+    """A file of the network that can't be had."""
+
+
 class CheckpointError(FastnstError):
     """A checkpoint that can't be read, trusted or written."""
+
+
+class ExportError(FastnstError):
+    """An exported file that can't be written, or that is not the network it was made of."""
+
+    exit_code = EXIT_INTERNAL
 
 
 class TrainingError(FastnstError):

@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastnst.checkpoint.shipped import find_model
-from fastnst.cli.console import OneLineParser, StatusLine, add_device, add_model, bar, give, say
+from fastnst.cli.clips import add_clip_options, clip_options, clip_progress
+from fastnst.cli.console import (
+    OneLineParser,
+    StatusLine,
+    add_device,
+    add_mix,
+    add_model,
+    bar,
+    give,
+    say,
+)
 from fastnst.errors import (
     EXIT_DONE,
     EXIT_PARTIAL,
@@ -29,16 +39,18 @@ FOLDER_ENDS = tuple({"/", os.sep})
 
 def parser() -> OneLineParser:
     """The command's arguments."""
-    parser = OneLineParser("fastnst apply", description="Stylize pictures with a checkpoint.")
+    parser = OneLineParser(
+        "fastnst apply", description="Stylize pictures and clips with a checkpoint."
+    )
     add_model(parser)
     parser.add_argument(
         "inputs", type=Path, nargs="+", metavar="INPUT",
-        help="pictures, or folders of pictures (taken with all that is below them, links "
+        help="pictures and clips, or folders of them (taken with all that is below them, links "
         "included); @FILE is a text file of paths, '-' a picture on standard input",
     )  # fmt: skip
     parser.add_argument(
         "--output", metavar="PATH",
-        help="file for a single picture, else a folder, as with / at its end; its suffix sets the "
+        help="file for a single input, else a folder, as with / at its end; its suffix sets the "
         "format, which is else the input's; '-' is standard output (default: beside each input, as "
         "NAME-STYLE; of '-', standard output)",
     )  # fmt: skip
@@ -57,11 +69,7 @@ def parser() -> OneLineParser:
         "--strength", type=float, default=1.0, metavar="0..1",
         help="blend with the photograph: 0 leaves it as it is (default: 1)",
     )  # fmt: skip
-    parser.add_argument(
-        "--style-mix", type=_share, action="append", default=[], metavar="MODEL:SHARE",
-        help="mix the style with another one, such as udnie:0.4; both must have started from one "
-        "network, as the shipped ones have; may be given several times",
-    )  # fmt: skip
+    add_mix(parser)
     parser.add_argument(
         "--keep-colors", action="store_true", help="take the luminance alone from the style"
     )
@@ -97,17 +105,8 @@ def parser() -> OneLineParser:
         "--json", action="store_true", help="a line of JSON on stdout for each input"
     )
     add_device(parser)
+    add_clip_options(parser)
     return parser
-
-
-def _share(text: str) -> tuple[Path, float]:
-    model, _, share = text.rpartition(":")
-    try:
-        return Path(model or "-"), float(share if model else "")
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"'{text}' is not MODEL:SHARE, such as udnie:0.4"
-        ) from None
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -171,6 +170,7 @@ def file_options(arguments: argparse.Namespace) -> FileOptions:
         None if arguments.max_memory is None else parse_size(arguments.max_memory),
         arguments.metadata,
         arguments.allow_truncated,
+        clip_options(arguments),
     )
 
 
@@ -194,13 +194,14 @@ def _stylize(arguments: argparse.Namespace) -> int:
     part, parts = arguments.shard
     planned = plan_jobs(
         arguments.inputs, arguments.output, stylizer.name, arguments.into_folder,
-        arguments.overwrite, say,
+        arguments.overwrite, say, arguments.frame is not None,
     )  # fmt: skip
     jobs = planned[part - 1 :: parts]
     status, started = StatusLine(), time.monotonic()
     counts = dict.fromkeys(("done", "kept", "failed"), 0)
     named_kept = 0
-    outcomes = run_jobs(stylizer, jobs, options, arguments.overwrite)
+    watch = None if getattr(arguments, "quiet", False) else clip_progress(status)
+    outcomes = run_jobs(stylizer, jobs, options, arguments.overwrite, watch)
     for number, outcome in enumerate(outcomes, 1):
         job, state, message = outcome.job, outcome.state, outcome.message
         counts[state] += 1

@@ -7,7 +7,7 @@ import io
 import os
 import sys
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -34,6 +34,23 @@ def add_model(parser: ArgumentParser) -> None:
         "model", type=Path, metavar="MODEL",
         help="checkpoint of fastnst train, or the name of a shipped style, such as wave",
     )  # fmt: skip
+
+
+def add_mix(parser: ArgumentParser) -> None:
+    """Other styles that the network is mixed with; see ``fastnst.checkpoint.mixing``."""
+    parser.add_argument(
+        "--style-mix", type=_share, action="append", default=[], metavar="MODEL:SHARE",
+        help="mix the style with another one, such as udnie:0.4; both must have started from one "
+        "network, as the shipped ones have; may be given several times",
+    )  # fmt: skip
+
+
+def _share(text: str) -> tuple[Path, float]:
+    model, _, share = text.rpartition(":")
+    try:
+        return Path(model or "-"), float(share if model else "")
+    except ValueError:
+        raise ArgumentTypeError(f"'{text}' is not MODEL:SHARE, such as udnie:0.4") from None
 
 
 def add_device(parser: ArgumentParser) -> None:
@@ -118,10 +135,15 @@ def clock(seconds: float) -> str:
 
 def bar(done: int, count: int, seconds: float) -> str:
     """How far ``count`` things are after ``seconds``: a bar, a count, a rate and the time left."""
-    filled = BAR * done // count
     rate = done / seconds if seconds > 0 else float("inf")
     left = clock((count - done) / rate) if rate > 0 else "?"
-    return f"[{'#' * filled}{'.' * (BAR - filled)}] {done} of {count}  {rate:.2g}/s  {left} left"
+    return f"{filled_bar(done / count)} {done} of {count}  {rate:.2g}/s  {left} left"
+
+
+def filled_bar(share: float) -> str:
+    """A bar that is filled by a share of 0..1."""
+    filled = int(BAR * share)
+    return f"[{'#' * filled}{'.' * (BAR - filled)}]"
 
 
 class StatusLine:

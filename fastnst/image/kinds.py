@@ -26,7 +26,7 @@ STARTS: dict[bytes, str] = {
     b"\0\0\0\x0cJXL ": "JPEG XL; export it as PNG or JPEG",
     b"\xff\x0a": "JPEG XL; export it as PNG or JPEG",
     b"\0\0\0\x0cjP  ": "JPEG 2000; export it as PNG or JPEG",
-    b"\x1aE\xdf\xa3": "a video; export pictures of it",
+    b"\x1aE\xdf\xa3": "a video; give it the suffix of one, such as .mkv",
     b"version https://git-lfs": "a pointer of Git LFS instead of the file; git lfs pull fetches it",
 }
 MARKUP = {
@@ -71,7 +71,7 @@ def kind_of(head: bytes) -> str:
         return f"a tar archive; {_PACKED}"
     found = brands(head)
     if found and not set(found) & (HEIF_BRANDS | AVIF_BRANDS | {RAW_BRAND}):
-        return "a video; export pictures of it"
+        return "a video; give it the suffix of one, such as .mp4"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for start, kind in MARKUP.items():
         if text.startswith(start) or (text.startswith(b"<?xml") and start in text):

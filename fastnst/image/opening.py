@@ -76,6 +76,15 @@ def upright_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
+def picture_format(path: Path) -> str:
+    """What Pillow calls the format of a file that is a picture; nothing of another one."""
+    try:
+        with pillow_set_to(False), open_image(path) as image:
+            return str(image.format or "")
+    except Exception:  # As above.
+        return ""
+
+
 def is_own(path: Path) -> bool:
     """Whether fastnst has written a picture, as far as its colour profile tells."""
     try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastnst.image import heif, is_read, raw
+from fastnst.video.options import is_clip
 
 # Folders that programs fill with thumbnails, with what was deleted and with what is not theirs:
 # NAS's (Synology, QNAP), macOS's archives, Windows. Hidden ones are left out anyway.
@@ -21,9 +22,10 @@ OTHER_PICTURES = {".jxl": "JPEG XL", ".jp2": "JPEG 2000", ".psd": "PSD", ".svg":
 
 @dataclass
 class Found:
-    """Pictures of a folder and below, and how many files of a kind were passed over."""
+    """Pictures of a folder and below, clips, and how many files of a kind were passed over."""
 
     pictures: list[Path] = field(default_factory=list)
+    clips: list[Path] = field(default_factory=list)
     passed: Counter[str] = field(default_factory=Counter)
 
     def told(self) -> str:
@@ -32,7 +34,8 @@ class Found:
 
 
 def look_below(folder: Path, without: Path | None = None) -> Found:
-    """The pictures in a folder and below it, sorted, but for what is hidden and ``NOT_PHOTOS``.
+    """The pictures and clips in a folder and below it, sorted, but for what is hidden and
+    ``NOT_PHOTOS``.
 
     Folders that links lead to are looked into once each, real ones before them; links to the
     folder itself or to those above it are not. ``without`` is a folder that is left out.
@@ -42,9 +45,12 @@ def look_below(folder: Path, without: Path | None = None) -> Found:
         suffix = os.path.splitext(name)[1]
         if is_read(suffix):
             found.pictures.append(Path(base) / name)
+        elif is_clip(Path(name)):
+            found.clips.append(Path(base) / name)
         elif kind := _kind(suffix.lower()):
             found.passed[kind] += 1
     found.pictures.sort()
+    found.clips.sort()
     return found
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from fastnst.image import write_picture
 from fastnst.stylize.effects import Effects
+from fastnst.video.options import ClipOptions
 
 PLAIN = Effects()
 
@@ -23,7 +24,7 @@ class FileOptions:
     ``mask`` is a picture, stylized where it is white.
     ``tile`` and ``max_memory`` (bytes in all) are ``fastnst.strips.plan.plan_picture``'s.
     ``metadata`` that the result takes along: "none", "icc" (that its colours are sRGB) or "keep"
-    (the EXIF data too, with the place it was taken at).
+    (the EXIF data too, with the place it was taken at). ``clip`` is for clips alone.
     """
 
     max_size: int | None = None
@@ -34,6 +35,7 @@ class FileOptions:
     max_memory: int | None = None
     metadata: Literal["none", "icc", "keep"] = "icc"
     allow_truncated: bool = False
+    clip: ClipOptions = ClipOptions()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from fastnst.errors import FastnstError
 from fastnst.image import (
@@ -19,8 +19,13 @@ from fastnst.image import (
     upright_size,
 )
 from fastnst.stylize.file_options import FileOptions
+from fastnst.stylize.frames import Clips
 from fastnst.stylize.stylizer import Stylizer
 from fastnst.stylize.targets import Job, plan_jobs
+from fastnst.video.options import is_clip, require_av
+
+if TYPE_CHECKING:
+    from fastnst.video.clips import Watch
 
 __all__ = ["Job", "Outcome", "plan_jobs", "run_jobs"]
 
@@ -37,14 +42,33 @@ class Outcome:
     message: str = ""
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What all jobs have in common."""
+
+    stylizer: Stylizer
+    options: FileOptions
+    overwrite: bool
+    watch: Watch | None
+
+    def moves(self, job: Job) -> bool:
+        """Whether a job is a clip, of which not a single frame is asked for."""
+        return is_clip(job.source) and self.options.clip.frame is None
+
+
 def run_jobs(
-    stylizer: Stylizer, jobs: Sequence[Job], options: FileOptions, overwrite: bool
+    stylizer: Stylizer,
+    jobs: Sequence[Job],
+    options: FileOptions,
+    overwrite: bool,
+    watch: Watch | None = None,
 ) -> Iterator[Outcome]:
     """Stylize each file, in order; a file that fails costs its own outcome and no other's.
 
     While the network works on one file the next is decoded and the last one encoded. Existing
-    targets are kept unless ``overwrite``.
+    targets are kept unless ``overwrite``. ``watch`` gets how far a clip is.
     """
+    run = _Run(stylizer, options, overwrite, watch)
     todo = deque(jobs)
     reading: deque[tuple[Job, Future[Decoded] | None]] = deque()
     writing: deque[tuple[Job, Future[None] | None, Outcome]] = deque()
@@ -53,38 +77,67 @@ def run_jobs(
         while todo or reading or writing:
             while todo and len(reading) < AHEAD:
                 job = todo.popleft()
-                kept = os.path.exists(job.target) and not overwrite
-                reading.append((job, None if kept else reader.submit(_read, job, options)))
+                unread = run.moves(job) or (os.path.exists(job.target) and not overwrite)
+                reading.append((job, None if unread else reader.submit(_read, job, options)))
             if reading:
-                writing.append(_compute(stylizer, *reading.popleft(), options, overwrite, writer))
+                writing.append(_compute(run, *reading.popleft(), writer))
             if len(writing) >= AHEAD or not (todo or reading):
                 yield _written(*writing.popleft())
 
 
 def _read(job: Job, options: FileOptions) -> Decoded:
     """The job's photograph, unless its result would be too large for the format."""
+    if is_clip(job.source):
+        return _read_frame(job, options)
     size = upright_size(job.source) if has_limit(job.target) else None
     if size is not None:
         check_fits(limited_size(size, options.max_size), job.target)
     return read_decoded(job.source, None, options.max_pixels, options.allow_truncated)
 
 
+def _read_frame(job: Job, options: FileOptions) -> Decoded:
+    """The one frame of a clip that is asked for."""
+    require_av(job.source)
+    from fastnst.video.clips import frame_at
+
+    assert options.clip.frame is not None
+    picture, news = frame_at(job.source, options.clip.frame, options.allow_truncated)
+    return Decoded(picture, None, b"", (news,) if news else ())
+
+
 def _compute(
-    stylizer: Stylizer,
-    job: Job,
-    decoded: Future[Decoded] | None,
-    options: FileOptions,
-    overwrite: bool,
-    writer: ThreadPoolExecutor,
+    run: _Run, job: Job, decoded: Future[Decoded] | None, writer: ThreadPoolExecutor
 ) -> tuple[Job, Future[None] | None, Outcome]:
     if decoded is None:
-        return job, None, _kept(job)
+        return job, None, _clip(run, job) if run.moves(job) else _kept(job)
     try:
-        finished = stylizer.stylize_decoded(decoded.result(), options)
+        finished = run.stylizer.stylize_decoded(decoded.result(), run.options)
     except FastnstError as error:
-        return job, None, Outcome(job, "failed", " ".join(str(error).split()))
-    message = f"{job.source}: {finished.news}" if finished.news else ""
-    return job, writer.submit(finished.write, job.target, overwrite), Outcome(job, "done", message)
+        return job, None, _failed(job, error)
+    done = Outcome(job, "done", _about(job, finished.news))
+    return job, writer.submit(finished.write, job.target, run.overwrite), done
+
+
+def _clip(run: _Run, job: Job) -> Outcome:
+    """Stylize a clip, reading and writing included."""
+    if os.path.exists(job.target) and not run.overwrite:
+        return _kept(job)
+    try:
+        clips = Clips(run.stylizer, run.options, run.overwrite, run.watch)
+        news = clips.stylize(job.source, job.target)
+    except FileExistsError:
+        return _kept(job)
+    except FastnstError as error:
+        return _failed(job, error)
+    return Outcome(job, "done", _about(job, news))
+
+
+def _about(job: Job, news: str) -> str:
+    return f"{job.source}: {news}" if news else ""
+
+
+def _failed(job: Job, error: FastnstError) -> Outcome:
+    return Outcome(job, "failed", " ".join(str(error).split()))
 
 
 def _written(job: Job, future: Future[None] | None, outcome: Outcome) -> Outcome:
@@ -95,7 +148,7 @@ def _written(job: Job, future: Future[None] | None, outcome: Outcome) -> Outcome
         # Another run's, which came there while the network worked.
         return _kept(job)
     except FastnstError as error:
-        return Outcome(job, "failed", " ".join(str(error).split()))
+        return _failed(job, error)
     return outcome
 
 

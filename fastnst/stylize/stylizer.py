@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from fastnst.checkpoint.mixing import check_shares, doubts, mixed, mixture_name
+from fastnst.checkpoint.mixing import read_mixture
 from fastnst.checkpoint.numpy_reader import read_arrays
 from fastnst.checkpoint.shipped import Origin
 from fastnst.engines.engine import open_engine
@@ -57,17 +57,14 @@ class Stylizer:
         mix: Mix = (),
         precision: str = "auto",
     ) -> None:
-        shares = [share for _, share in mix]
-        check_shares(shares)
-        first, *others = [read_arrays(Path(part)) for part in (path, *(other for other, _ in mix))]
-        self.info, self.name = dict(first.info), mixture_name(first, others, shares)
-        self.doubts = doubts(first, others)
-        weights = mixed(first, others, shares) if others else first.weights
-        network = first.info["network"]
+        path = Path(path)
+        found = read_mixture(read_arrays, path, mix)
+        self.info, self.name, self.doubts = dict(found.info), found.name, found.doubts
+        network = found.info["network"]
         self.kind: str = network["kind"]
-        self.engine = open_engine(engine, device, network, weights, precision, first.path)
+        self.engine = open_engine(engine, device, network, found.weights, precision, path)
         origins = [(Origin.of(other), share) for other, share in mix]
-        self.again = partial(_again, Origin.of(first.path), device, engine, origins, precision)
+        self.again = partial(_again, Origin.of(path), device, engine, origins, precision)
         self._lock = threading.Lock()
 
     @classmethod
@@ -139,15 +136,24 @@ class Stylizer:
         if options.max_size is not None:
             picture = limit_long_side(picture, options.max_size)
             alpha = None if alpha is None else resize(alpha, picture.size)
+        result, news = self.stylized_pixels(picture, options)
+        exif = decoded.exif if options.metadata == "keep" else b""
+        profile = b"" if options.metadata == "none" else srgb_profile()
+        told = "; ".join([*news, *decoded.news])
+        return Finished(Image.fromarray(result), alpha, exif, profile, told)
+
+    def stylized_pixels(
+        self, picture: Image.Image, options: FileOptions
+    ) -> tuple[Pixels, list[str]]:
+        """The stylized picture (H, W, 3), for which the given one, of mode RGB, is used up, and
+        what is worth telling: passes in one go or in strips, as memory allows.
+        """
         size = picture.height, picture.width
         mask = options.mask
         weights = None if mask is None else taken_pixels(resize(mask.convert("L"), picture.size))
         passes = Passes(self.engine, options, size)
         result = stylized(passes, size, partial(taken_pixels, picture), options.effects, weights)
-        exif = decoded.exif if options.metadata == "keep" else b""
-        profile = b"" if options.metadata == "none" else srgb_profile()
-        told = "; ".join([*passes.news, *decoded.news])
-        return Finished(Image.fromarray(result), alpha, exif, profile, told)
+        return result, passes.news
 
 
 def _again(origin: Origin, device: str, engine: str, mix: Origins, precision: str) -> Stylizer:

@@ -15,12 +15,20 @@ from fastnst.image.encode import WRITE_FORMATS
 from fastnst.machine.files import make_writable, reason
 from fastnst.photos.folders import is_below, look_below, passed_over, same_folder
 from fastnst.photos.lists import LIST, read_list
+from fastnst.video.options import (
+    CONTAINERS,
+    INSTALL,
+    check_writable_clip,
+    is_clip,
+    is_installed,
+    written_clip_suffix,
+)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to stylize; ``named`` where the user named the file itself, neither its folder
-    nor, as ``*.png`` does the second time, its result beside it.
+    """One picture or clip to stylize; ``named`` where the user named the file itself, neither its
+    folder nor, as ``*.png`` does the second time, its result beside it.
     """
 
     source: Path
@@ -30,11 +38,21 @@ class Job:
 
 @dataclass(frozen=True)
 class Source:
-    """A picture, its path ``below`` the folder that it was found in, and that input itself."""
+    """A picture or a clip, its path ``below`` the folder that it was found in, and that input
+    itself; ``still`` where one frame of a clip is asked for.
+    """
 
     path: Path
     below: Path
     given: Path
+    still: bool = False
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of its result."""
+        if not is_clip(self.path):
+            return written_suffix(self.path)
+        return ".png" if self.still else written_clip_suffix(self.path)
 
     @property
     def named(self) -> bool:
@@ -53,11 +71,13 @@ def plan_jobs(
     into_folder: bool = False,
     overwrite: bool = False,
     tell: Callable[[str], None] | None = None,
+    still: bool = False,
 ) -> list[Job]:
     """Which file becomes which, before anything is written.
 
-    A folder stands for the pictures in it and below, whose tree ``output`` repeats. ``output`` is a
-    file for a single input file if it has a picture's suffix, else a folder, and a folder in any
+    A folder stands for the pictures and clips in it and below, whose tree ``output`` repeats; of
+    clips a single frame is asked for with ``still``. ``output`` is a file for a single input file
+    if it has a suffix, else a folder, and a folder in any
     case with ``into_folder``; without one, the results of files lie beside them as
     NAME-STYLE.SUFFIX. Where inputs from several folders have one name, their results keep the
     folders in which they differ. Results of earlier runs among the inputs are left out, and
@@ -66,18 +86,19 @@ def plan_jobs(
 
     Raises DataError for a list that can't be read; ConfigError where two inputs would become one
     file, an input would be replaced, a folder has no ``output`` or several inputs have a file for
-    one; ImageWriteError for a suffix or a folder that can't be written.
+    one; ImageWriteError or ClipWriteError for a suffix or a folder that can't be written.
     """
     tell = tell or (lambda _: None)
     inputs = [path for given in inputs for path in _expanded(given)]
     single = len(inputs) == 1 and not os.path.isdir(inputs[0])
     names_file = output is not None and not into_folder and not output.is_dir()
     if output is not None and single and names_file and output.suffix:
-        check_writable_format(output)
+        moves = is_clip(inputs[0]) and not still
+        (check_writable_clip if moves else check_writable_format)(output)
         jobs = [Job(inputs[0], output, True)]
     else:
         _check_folder(inputs, output, names_file)
-        sources = list(_sources(inputs, output, tell))
+        sources = [replace(one, still=still) for one in _sources(inputs, output, tell)]
         sources, results = _split(sources, style_name, output, overwrite)
         jobs = _jobs(sources, style_name, output, results)
         _tell_of_results(results, jobs, tell)
@@ -103,9 +124,9 @@ def _expanded(given: Path) -> list[Path]:
 def _check_folder(inputs: Sequence[Path], output: Path | None, names_file: bool) -> None:
     if output is not None and output.is_file():
         raise ConfigError(f"{output}: is a file, but a folder is needed for several pictures")
-    if output is not None and names_file and output.suffix.lower() in WRITE_FORMATS:
+    if output is not None and names_file and output.suffix.lower() in (*WRITE_FORMATS, *CONTAINERS):
         raise ConfigError(
-            f"{output}: names one picture, but there are several; name a folder, or end it with / "
+            f"{output}: names one file, but there are several; name a folder, or end it with / "
             "if it is one"
         )
     if output is None and any(os.path.isdir(path) for path in inputs):
@@ -123,13 +144,17 @@ def _sources(
         # The folder of the results may lie in that of the photographs.
         inside = output is not None and not same_folder(path, output)
         found = look_below(path, without=output if inside else None)
-        if not found.pictures:
+        files = sorted(found.pictures + found.clips)
+        if not is_installed():
+            files = found.pictures
+            found.passed += Counter({f"clip: {INSTALL} reads them": len(found.clips)})
+        if not files:
             told = found.told()
             raise ConfigError(
                 f"{path}: no pictures in this folder or below it" + (f"; {told}" if told else "")
             )
         passed += found.passed
-        for file in found.pictures:
+        for file in files:
             yield Source(file, file.relative_to(path), path)
     if passed:
         tell(passed_over(passed))
@@ -149,7 +174,7 @@ def _tell_of_strangers(
 
 
 def _target(source: Source, output: Path | None, style_name: str) -> Path:
-    path, suffix = source.path, written_suffix(source.path)
+    path, suffix = source.path, source.suffix
     if output is None:
         return path.with_name(f"{path.stem}-{style_name}{suffix}")
     return output / source.below.with_suffix(suffix)
@@ -170,9 +195,20 @@ def _split(
     results: list[Source] = []
     for source in sources:
         by_name = output is None and os.path.abspath(source.path) in targets and not overwrite
-        known = by_name or (_has_photograph(source, stems) and is_own(source.path))
+        known = by_name or (_has_photograph(source, stems) and _is_own(source.path))
         (results if known else kept).append(source)
     return kept, results
+
+
+def _is_own(path: Path) -> bool:
+    """Whether fastnst has written a file, as far as its mark tells."""
+    if not is_clip(path):
+        return is_own(path)
+    if not is_installed():
+        return False
+    from fastnst.video.probe import is_own_clip
+
+    return is_own_clip(path)
 
 
 def _tell_of_results(

@@ -1,0 +1,1 @@
+"""Clips: read, written and told apart. The only place that knows PyAV, which is an extra."""

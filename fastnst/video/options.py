@@ -1,0 +1,81 @@
+"""What a clip is by its name, and what may be asked of it. Loads no PyAV."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastnst.errors import ClipReadError, ClipWriteError, ConfigError
+
+# Containers that are written, each under FFmpeg's name for it.
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+# Others that are read. Their results are .mkv: it takes every sound, and keeps times.
+READ_ONLY = frozenset(
+    (".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp", ".ogv", ".vob")
+)
+CODECS = ("auto", "h264", "hevc", "av1", "vp9", "ffv1")
+INSTALL = "pip install 'fastnst[video]'"
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """What becomes of a clip besides the style.
+
+    ``codec`` is one of ``CODECS`` ("ffv1" loses nothing), ``quality`` the encoder's own measure
+    (0..63, less is better) and ``preset`` its word for speed. ``start`` and ``end``, in seconds
+    from the clip's beginning, cut a part out; ``frame`` takes the one picture that is seen at that
+    time instead. ``smooth`` 0..1 is how much of the frame before stays where nothing moves. Raises
+    ConfigError for values out of range.
+    """
+
+    codec: str = "auto"
+    quality: int | None = None
+    preset: str | None = None
+    start: float | None = None
+    end: float | None = None
+    frame: float | None = None
+    smooth: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.codec not in CODECS:
+            raise ConfigError(f"codec must be one of {', '.join(CODECS)}, not {self.codec}")
+        if self.quality is not None and not 0 <= self.quality <= 63:
+            raise ConfigError(f"quality must be a whole number from 0 to 63, not {self.quality}")
+        if not 0 <= self.smooth <= 1:
+            raise ConfigError(f"smooth must be a number from 0 to 1, not {self.smooth}")
+        if self.end is not None and self.end <= (self.start or 0):
+            raise ConfigError("end must be later than start")
+        if self.frame is not None and (self.start, self.end) != (None, None):
+            raise ConfigError("frame takes one picture; start and end cut a clip: give either")
+
+
+def is_clip(path: Path) -> bool:
+    """Whether a file is a clip, by its name."""
+    suffix = path.suffix.lower()
+    return suffix in CONTAINERS or suffix in READ_ONLY
+
+
+def is_installed() -> bool:
+    """Whether PyAV is there, which this does not load."""
+    return importlib.util.find_spec("av") is not None
+
+
+def require_av(path: Path) -> None:
+    """Raises ClipReadError where PyAV can't be loaded."""
+    try:
+        import av  # noqa: F401
+    except ImportError as error:
+        why = "" if error.name == "av" else f" ({error})"
+        raise ClipReadError(f"{path}: a clip, which takes PyAV: {INSTALL}{why}") from error
+
+
+def written_clip_suffix(source: Path) -> str:
+    """The suffix of the result of a clip: its own where it is written, else .mkv."""
+    return source.suffix if source.suffix.lower() in CONTAINERS else ".mkv"
+
+
+def check_writable_clip(path: Path) -> None:
+    """Raises ClipWriteError unless the path's suffix is that of a container that is written."""
+    if path.suffix.lower() not in CONTAINERS:
+        raise ClipWriteError(f"{path}: clips are written as {' '.join(sorted(CONTAINERS))}")

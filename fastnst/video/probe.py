@@ -1,0 +1,129 @@
+"""A clip opened: which of its streams is the picture, what comes along, what is worth telling."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from fastnst.errors import ClipReadError
+from fastnst.image.kinds import address_of, head_of, kind_of
+from fastnst.image.opening import picture_format
+
+# FFmpeg's demuxers by allow-list: playlists, which may name other files and addresses, and
+# pictures are never reached.
+DEMUXERS = "mov,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,flv,ogg"
+MICROSECONDS = 1_000_000
+# What the metadata of results say, by which they are known again.
+MARK = "fastnst"
+
+
+class Clip:
+    """A clip's file, open while the block lasts.
+
+    ``picture`` is the stream that is stylized, ``others`` are those that come along as they are;
+    ``begins`` is the time that players show as 0, and ``seconds`` how long it lasts as far as that
+    is known, else None. Raises ClipReadError for what is no clip.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.container = _opened(path)
+        videos = [s for s in self.container.streams.video if not is_cover(s)]
+        if not videos:
+            self.container.close()
+            raise ClipReadError(f"{path}: has no pictures that move, only {self._kinds()}")
+        # As players choose: what is marked as the default, of several the largest.
+        self.picture: VideoStream = max(
+            videos, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height)
+        )
+        self.others: list[Stream] = [
+            s for s in self.container.streams if s not in videos and s is not self.picture
+        ]
+        self.news = [f"{len(videos) - 1} other pictures of it are left out"] if videos[1:] else []
+        self.begins = Fraction(self.container.start_time or 0, MICROSECONDS)
+        self.seconds = _seconds(self.container, self.picture)
+
+    def __enter__(self) -> Clip:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.container.close()
+
+    @property
+    def tells_its_end(self) -> bool:
+        """Whether its header says how long it lasts, rather than that being guessed."""
+        name = self.container.format.name
+        return bool(self.container.duration) and ("mov" in name or "matroska" in name)
+
+    def _kinds(self) -> str:
+        kinds = Counter("a cover" if is_cover(s) else s.type for s in self.container.streams)
+        return " and ".join(sorted(kinds)) or "nothing"
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a stream is a picture that goes with sound, such as an album's cover."""
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def is_own_clip(path: Path) -> bool:
+    """Whether fastnst has written a clip, as far as its metadata tell."""
+    try:
+        with _opened(path) as container:
+            told = {name.lower(): value for name, value in container.metadata.items()}
+            return told.get("comment") == MARK
+    except ClipReadError:
+        return False
+
+
+def told(error: BaseException) -> str:
+    """What an error of FFmpeg's says, without the names of its own functions."""
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join(str(text).split())
+
+
+def _opened(path: Path) -> InputContainer:
+    if not os.path.isfile(path):
+        address = address_of(path)
+        what = "is a folder" if os.path.isdir(path) else "no such file"
+        raise ClipReadError(f"{address or path}: {'fetch it first' if address else what}")
+    try:
+        # "file:", since FFmpeg would take a colon in a name for a protocol's.
+        return av.open(
+            f"file:{path}", "r", metadata_errors="replace",
+            options={"format_whitelist": DEMUXERS, "protocol_whitelist": "file"},
+        )  # fmt: skip
+    except (av.FFmpegError, OSError, ValueError) as error:
+        why = _kind(path) or told(error)
+        raise ClipReadError(f"{path}: not a readable clip ({why})") from error
+
+
+def _kind(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        head = head_of(path)
+        if not head:
+            return "empty"
+        if format := picture_format(path):
+            return f"a picture in {format}; give it a name that says so"
+        kind = kind_of(head)
+        return "cut short or damaged; its index is missing" if "video" in kind else kind
+    return ""
+
+
+def _seconds(container: InputContainer, picture: VideoStream) -> float | None:
+    if picture.duration and picture.time_base:
+        return float(picture.duration * picture.time_base)
+    return container.duration / MICROSECONDS if container.duration else None

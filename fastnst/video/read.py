@@ -1,0 +1,259 @@
+"""Clips to frames: upright, RGB, each with its time and what other streams have before it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from av.packet import Packet
+from av.stream import Stream
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from fastnst.errors import ClipReadError
+from fastnst.video.colour import Colours, ToRGB, colours_of, has_alpha
+from fastnst.video.deinterlace import Deinterlacer
+from fastnst.video.probe import MICROSECONDS, Clip, told
+
+Pixels = NDArray[np.uint8]
+
+# Seconds that other streams may lie behind the picture in a file.
+SLACK = 2
+# Seconds that a file may end before what its header says.
+MISSING = 1.0
+
+
+@dataclass
+class Piece:
+    """What is next in a clip: a frame (H, W, 3) at ``pts``, in the picture's time base, and the
+    packets of other streams before it; after the last frame the packets alone.
+    """
+
+    pixels: Pixels | None
+    pts: int = 0
+    duration: int = 0
+    packets: list[Packet[Stream]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a clip in seconds of its own clock; None where it has no end.
+
+    Times in it are told from ``begin`` on where ``shifted``.
+    """
+
+    begin: Fraction | None
+    end: Fraction | None
+
+    def has(self, pts: int, time_base: Fraction) -> bool:
+        """Whether a time lies in it."""
+        time = pts * time_base
+        return (self.begin is None or time >= self.begin) and (self.end is None or time < self.end)
+
+    def shift(self, time_base: Fraction) -> int:
+        """What to take from times for the part to begin at 0."""
+        return 0 if self.begin is None else round(self.begin / time_base)
+
+
+def part_of(clip: Clip, start: float | None, end: float | None) -> Part:
+    """A part by seconds from the clip's beginning."""
+    begin, until = (None if t is None else clip.begins + exact(t) for t in (start, end))
+    return Part(begin, until)
+
+
+def exact(seconds: float) -> Fraction:
+    """Seconds as a fraction, to the microsecond."""
+    return Fraction(round(seconds * MICROSECONDS), MICROSECONDS)
+
+
+class Reader:
+    """A clip's pieces in order; ``news`` is what is worth telling of them, complete at their end.
+
+    ``others`` are the streams whose packets come along. Raises ClipReadError while it is iterated:
+    for files that are damaged or end before their header says, unless ``truncated`` takes them.
+    """
+
+    def __init__(
+        self, clip: Clip, part: Part, others: list[Stream], truncated: bool = False
+    ) -> None:
+        self.clip, self.part, self.others, self.truncated = clip, part, others, truncated
+        assert clip.picture.time_base is not None
+        self.time_base: Fraction = clip.picture.time_base
+        self.colours: Colours | None = None
+        # How wide a pixel is by its height, upright; None where that isn't told, or square.
+        self.aspect: Fraction | None = None
+        self.news: list[str] = []
+        self._whole = Deinterlacer(self.time_base)
+        self._to_rgb: ToRGB | None = None
+        self._last: int | None = None
+        self._furthest = Fraction(0)
+
+    def __iter__(self) -> Iterator[Piece]:
+        self.clip.picture.thread_type = "AUTO"
+        waiting: list[Packet[Stream]] = []
+        for packet in itertools.chain(self._packets(), [None]):
+            if packet is None or packet.stream is self.clip.picture:
+                for frame in self._decoded(packet):
+                    piece = self._piece(frame)
+                    if piece is not None:
+                        piece.packets, waiting = waiting, []
+                        yield piece
+            elif packet.stream in self.others and self._shifted(packet):
+                waiting.append(packet)
+        if self._whole.used:
+            self._tell("interlaced: made whole by bwdif")
+        self._check_end()
+        yield Piece(None, packets=waiting)
+
+    def seen_at(self, time: Fraction) -> Pixels | None:
+        """The frame (H, W, 3) that is seen at a time of the clip's own clock: the last that begins
+        by then, or the first of all.
+        """
+        with contextlib.suppress(av.FFmpegError):
+            self.clip.container.seek(max(0, int(time * MICROSECONDS)))
+        found: Pixels | None = None
+        for piece in self:
+            late = piece.pixels is None or piece.pts * self.time_base > time
+            if late and found is not None:
+                break
+            found = piece.pixels
+        return found
+
+    def _packets(self) -> Iterator[Packet[Any]]:
+        """Those of all streams as far as the part goes, and what ends the decoder."""
+        container, picture, part = self.clip.container, self.clip.picture, self.part
+        if part.begin is not None:
+            # Where a file has no index it is read from its beginning.
+            with contextlib.suppress(av.FFmpegError):
+                container.seek(int(part.begin * MICROSECONDS))
+        demuxed = container.demux()
+        while True:
+            try:
+                packet = next(demuxed)
+            except StopIteration:
+                return
+            except av.FFmpegError as error:
+                self._damaged(error)
+                return
+            if packet.dts is None:
+                # Of the file's end, or without a time to come along at.
+                if packet.size and packet.stream is picture:
+                    yield packet
+                continue
+            time = packet.dts * packet.time_base
+            self._furthest = max(self._furthest, time + (packet.duration or 0) * packet.time_base)
+            if part.end is not None and time > part.end + SLACK and packet.stream is picture:
+                return
+            yield packet
+
+    def _decoded(self, packet: Packet[Any] | None) -> Iterator[VideoFrame]:
+        """The frames that are ready after a packet; None is the end."""
+        try:
+            frames = self.clip.picture.codec_context.decode(packet)
+        except av.FFmpegError as error:
+            self._damaged(error)
+            return
+        for frame in frames:
+            yield from self._whole(frame)
+        if packet is None:
+            yield from self._whole(None)
+
+    def _damaged(self, error: av.FFmpegError) -> None:
+        place = f"after {float(self._furthest - self.clip.begins):.1f} s"
+        if not self.truncated:
+            raise ClipReadError(
+                f"{self.clip.path}: damaged {place} ({told(error)}); --allow-truncated takes it"
+            ) from error
+        self._tell(f"damaged {place}")
+
+    def _check_end(self) -> None:
+        """That the file doesn't end long before its header says."""
+        clip = self.clip
+        if self.part.end is not None or not clip.tells_its_end:
+            return
+        found = float(self._furthest - clip.begins)
+        said = (clip.container.duration or 0) / MICROSECONDS
+        if found < said - max(MISSING, said / 100):
+            line = f"cut short: ends after {found:.1f} of {said:.1f} s"
+            if not self.truncated:
+                raise ClipReadError(f"{clip.path}: {line}; --allow-truncated takes it")
+            self._tell(line)
+
+    def _piece(self, frame: VideoFrame) -> Piece | None:
+        """A frame's piece, or None where it is not in the part."""
+        duration = int(frame.duration or 0)
+        pts = frame.pts
+        if pts is None:
+            pts = 0 if self._last is None else self._last + max(1, duration)
+        if not self.part.has(pts, self.time_base):
+            return None
+        if self._last is not None and pts <= self._last:
+            # No container takes two frames of one time.
+            pts = self._last + 1
+        self._last = pts
+        return Piece(self._pixels(frame), pts - self.part.shift(self.time_base), duration)
+
+    def _pixels(self, frame: VideoFrame) -> Pixels:
+        colours = colours_of(frame)
+        if self._to_rgb is None:
+            self._to_rgb = ToRGB(frame.width, frame.height)
+            self.colours = colours
+            if colours.hdr:
+                self._tell(f"HDR ({colours.hdr}) made standard by a table")
+            if has_alpha(frame.format):
+                self._tell("its transparency is left out")
+        turn = turn_of(frame)
+        if self.aspect is None:
+            told_aspect = self.clip.picture.sample_aspect_ratio
+            if told_aspect and told_aspect != 1:
+                self.aspect = 1 / told_aspect if turn[0] == 0 else told_aspect
+        width, height = self._to_rgb.size
+        if (frame.width, frame.height) != (width, height):
+            self._tell(f"its size changes: all of it is made {width} x {height}")
+        return upright(self._to_rgb(frame, colours), turn)
+
+    def _shifted(self, packet: Packet[Any]) -> bool:
+        """Whether another stream's packet is in the part, whose times are told from its begin."""
+        if packet.pts is None or packet.dts is None:
+            return False
+        if not self.part.has(packet.pts, packet.time_base):
+            return False
+        shift = self.part.shift(packet.time_base)
+        packet.pts -= shift
+        packet.dts -= shift
+        return True
+
+    def _tell(self, news: str) -> None:
+        if news not in self.news:
+            self.news.append(news)
+
+
+def turn_of(frame: VideoFrame) -> tuple[int, int, int, int]:
+    """How players turn a frame: (a, b, c, d) of ISO's matrix, x' = ax + cy and y' = bx + dy, each
+    -1, 0 or 1; as it is where there is none, or one that does more than turn and mirror.
+    """
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return 1, 0, 0, 1
+    numbers = struct.unpack("=9i", bytes(data)[:36])
+    a, b, c, d = ((n > 0x8000) - (n < -0x8000) for n in (*numbers[0:2], *numbers[3:5]))
+    return (a, b, c, d) if abs(a * d - b * c) == 1 and a * b == 0 else (1, 0, 0, 1)
+
+
+def upright(pixels: Pixels, turn: tuple[int, int, int, int]) -> Pixels:
+    """Pixels (H, W, 3) turned and mirrored by ``turn_of``'s matrix."""
+    a, b, c, d = turn
+    if a == 0:
+        pixels = pixels.swapaxes(0, 1)
+    if a + c < 0:
+        pixels = pixels[:, ::-1]
+    if b + d < 0:
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
