@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
@@ -11,25 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 
-from fastnst.checkpoint.contents import Checkpoint, load_checkpoint
+from fastnst.checkpoint.contents import Checkpoint
 from fastnst.checkpoint.description import ancestors
 from fastnst.config import TrainConfig
 from fastnst.errors import CheckpointError, ConfigError, TrainingError
-from fastnst.machine.device import choose_device, has_bfloat16
 from fastnst.machine.download import Progress as DownloadProgress
 from fastnst.machine.files import make_writable, reason
-from fastnst.perceptual.build import build_loss
-from fastnst.photos.collection import find_photos, hold_out, pick_evenly
+from fastnst.photos.collection import pick_evenly
 from fastnst.photos.crops import center_crops
 from fastnst.training.budget import Budget, style_ramp
 from fastnst.training.data.batches import naming_dead_workers, photo_batches
-from fastnst.training.data.cache import choose_cache
-from fastnst.training.data.dataset import Batch, PhotoDataset, needed_side
-from fastnst.training.launch import device_of, joined, naming_lost_ranks
+from fastnst.training.data.dataset import Batch, PhotoDataset
+from fastnst.training.launch import joined, naming_lost_ranks
 from fastnst.training.module import StyleTraining, saturation
-from fastnst.training.plan import IMAGE_SIZE, Plan, make_plan, time_step
+from fastnst.training.plan import Plan
 from fastnst.training.ranks import Ranks
 from fastnst.training.record.describe import describe_run, refuse_other_settings
 from fastnst.training.record.logs import (
@@ -40,8 +35,7 @@ from fastnst.training.record.logs import (
     run_logger,
 )
 from fastnst.training.record.saving import KEEP_OTHERS
-from fastnst.training.start import JUDGES, find_init, start_network, wear_nearest_style
-from fastnst.training.styles import check_crops, read_styles
+from fastnst.training.setup import Setup, set_up
 from fastnst.training.trainer import build_trainer
 from fastnst.training.watch.callbacks import (
     BadFiles,
@@ -79,15 +73,12 @@ class TrainResult:
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that a run is made of before its first step; ``photos`` is the count to train on."""
+    """All that a run goes with from its first step on."""
 
     module: StyleTraining
     batches: Generator[Batch, None, None]
     best: BestWeights
     watchers: list[pl.Callback]
-    photos: int
-    device: torch.device
-    precision: str
 
 
 def train(
@@ -106,51 +97,25 @@ def train(
     with joined(config) as ranks, naming_lost_ranks(ranks):
         told = (notify, on_progress, on_download) if ranks.first else (None, None, None)
         with ranks.as_one():
-            prepared = _prepared(config, ranks, told[0], told[2])
-        return _fit(config, prepared, told[1])
+            ranks.decided(lambda: check_output(config))
+            setup = set_up(config, ranks, told[0], told[2])
+            prepared = _prepared(setup, told[0])
+        return _fit(setup, prepared, told[1])
 
 
-def _prepared(
-    config: TrainConfig,
-    ranks: Ranks,
-    notify: Callable[[str], None] | None,
-    on_download: DownloadProgress | None,
-) -> Prepared:
-    ranks.decided(lambda: check_output(config))
-    check_crops(config)
-    photos = find_photos(config.data)
-    styles = read_styles(config)
-    device = device_of(ranks, choose_device(config.device))
-    precision = choose_precision(config.precision, device)
-    earlier = load_checkpoint(config.resume) if config.resume else None
-    init = None if earlier else find_init(config)
-    network = start_network(config, earlier or init)
-    loss = ranks.in_turn(lambda: build_loss(config, styles.images, precision, on_download, notify))
-    for_training, held_out = hold_out(photos)
+def _prepared(setup: Setup, notify: Callable[[str], None] | None) -> Prepared:
+    """What ``setup`` trains with. Raises CheckpointError, ConfigError where a run can't go on."""
+    config, ranks, plan, earlier = setup.config, setup.ranks, setup.plan, setup.earlier
     tell = notify or (lambda _: None)
-    if init is not None:
-        judges = center_crops(pick_evenly(for_training, JUDGES), IMAGE_SIZE)
-        worn = wear_nearest_style(network, init, loss, judges, precision)
-        if worn is not None:
-            tell(f"of the styles in {init.path.stem}, '{worn}' is the nearest to begin with")
-    timed = time_step(network, loss, precision, device)
-    # All at once, since they may share the processors; the slowest holds up the others.
-    plan = _plan(config, earlier, lambda size, batch: max(ranks.gathered(timed(size, batch))))
-    cache = choose_cache(config, for_training, needed_side(plan.image_size))
-    description = describe_run(
-        config, network, loss.backbone, styles.described, photos,
-        len(photos) - len(for_training), precision,
-        [*ancestors(init.info), init.path.stem] if init else [], plan,
-        cache.side if cache else None, ranks.count,
-    )  # fmt: skip
+    description = describe_run(setup)
     ranks.same({name: value for name, value in description.items() if name != "versions"})
     budget = _budget(config, earlier, description)
     module = StyleTraining(
-        network, loss, config, budget, description, plan.batch_size, styles.signature,
-        ranks,
+        setup.network, setup.loss, config, budget, description, plan.batch_size,
+        setup.styles.signature, ranks,
     )  # fmt: skip
     batches = photo_batches(
-        PhotoDataset(for_training, plan.image_size, config.seed, cache),
+        PhotoDataset(setup.for_training, plan.image_size, config.seed, setup.cache),
         plan.batch_size,
         earlier.step if earlier else 0,
         config.workers,
@@ -158,39 +123,49 @@ def _prepared(
         (ranks.rank, ranks.count),
     )
     tell(
-        f"training '{network.kind}' for the style {config.run_name} on {len(for_training)} "
-        f"photographs, {loss.backbone.name} backbone, {precision} on {device}, {plan}"
+        f"training '{setup.network.kind}' for the style {config.run_name} on "
+        f"{len(setup.for_training)} photographs, {setup.loss.backbone.name} backbone, "
+        f"{setup.precision} on {setup.device}, {plan}"
         + (f", in each of {ranks.count} processes" if ranks.count > 1 else "")
     )
-    watched = HeldOut(center_crops(pick_evenly(held_out, PANEL_PHOTOS), panel_size(plan)))
+    shown = pick_evenly(setup.held_out, PANEL_PHOTOS)
+    watched = HeldOut(center_crops(shown, panel_size(plan)))
     stop_from = None
     # Fewer photographs than these can't tell a plateau, or the best weights, from chance.
-    enough = len(held_out) >= PANEL_PHOTOS
+    enough = len(setup.held_out) >= PANEL_PHOTOS
     if budget.seconds is not None and enough and not config.no_early_stop:
         stop_from = style_ramp(config, description["training"]["started_from"])
     best = BestWeights(watched, tell, stop_from, choosy=enough)
-    guard = Guard(tell, saturation(styles.thumbnail))
-    watchers: list[pl.Callback] = [guard, Panel(watched, styles.thumbnail)]
-    if config.validation_photos and ranks.first:
-        measured = pick_evenly(held_out, config.validation_photos)
-        crops = center_crops(measured, plan.image_size).to(device)
-        watchers.append(CheapValidation(crops, loss.to(device), notify))
-        watchers.append(CheapLikeness(watched.images, styles.signature))
-    return Prepared(module, batches, best, watchers, len(for_training), device, precision)
+    return Prepared(module, batches, best, _watchers(setup, watched, notify))
+
+
+def _watchers(
+    setup: Setup, watched: HeldOut, notify: Callable[[str], None] | None
+) -> list[pl.Callback]:
+    """What looks at the run beside ``BestWeights``."""
+    thumbnail, photos = setup.styles.thumbnail, setup.config.validation_photos
+    guard = Guard(notify or (lambda _: None), saturation(thumbnail))
+    watchers: list[pl.Callback] = [guard, Panel(watched, thumbnail)]
+    if photos and setup.ranks.first:
+        crops = center_crops(pick_evenly(setup.held_out, photos), setup.plan.image_size)
+        crops, loss = crops.to(setup.device), setup.loss.to(setup.device)
+        watchers.append(CheapValidation(crops, loss, notify))
+        watchers.append(CheapLikeness(watched.images, setup.styles.signature))
+    return watchers
 
 
 def _fit(
-    config: TrainConfig, prepared: Prepared, on_progress: Callable[[Progress], None] | None
+    setup: Setup, prepared: Prepared, on_progress: Callable[[Progress], None] | None
 ) -> TrainResult:
+    config, ranks = setup.config, setup.ranks
     module, best, watchers = prepared.module, prepared.best, prepared.watchers
-    ranks = module.ranks
     with ranks.as_one():
         logger = run_logger(config) if ranks.first else None
     run_folder = ranks.decided(lambda: Path(logger.log_dir if logger else ""))
     last = run_folder / "last.ckpt"
     interruption = Interruption(ranks)
     callbacks: list[pl.Callback] = [
-        BadFiles(run_folder / "bad_files.txt", prepared.photos),
+        BadFiles(run_folder / "bad_files.txt", len(setup.for_training)),
         *watchers,
         best,
         Meter(on_progress or (lambda _: None), config.log_every),
@@ -202,9 +177,7 @@ def _fit(
             around.enter_context(interruption.request)
         around.enter_context(quiet_lightning())
         around.enter_context(naming_a_full_disk(run_folder))
-        trainer = build_trainer(
-            config, prepared.device, prepared.precision, logger, callbacks, ranks
-        )
+        trainer = build_trainer(config, setup.device, setup.precision, logger, callbacks, ranks)
         around.enter_context(naming_lost_ranks(ranks, partial(_rescued, trainer, ranks, last)))
         if logger is not None:
             log_configuration(logger, module.description)
@@ -259,22 +232,6 @@ def _save_result(trainer: pl.Trainer, config: TrainConfig, target: Path, run_fol
     return target
 
 
-def _plan(
-    config: TrainConfig,
-    earlier: Checkpoint | None,
-    step_seconds: Callable[[int, int], float],
-) -> Plan:
-    """The run's plan, which a resumed run has from its first part."""
-    if earlier is not None:
-        before = earlier.info["training"].get("options") or {}
-        config = dataclasses.replace(
-            config,
-            image_size=config.image_size or before.get("image_size"),
-            batch_size=config.batch_size or before.get("batch_size"),
-        )
-    return make_plan(config, Budget.of(config), step_seconds)
-
-
 def _budget(config: TrainConfig, earlier: Checkpoint | None, description: dict[str, Any]) -> Budget:
     """The run's budget, of which a resumed run has spent a part.
 
@@ -318,10 +275,3 @@ def check_output(config: TrainConfig) -> None:
 def panel_size(plan: Plan) -> int:
     """Side of the held-out crops."""
     return min(PANEL_SIZE, 2 * plan.image_size)
-
-
-def choose_precision(name: str, device: torch.device) -> str:
-    """float32 or bfloat16; "auto" takes bfloat16 where the hardware has it."""
-    if name != "auto":
-        return name
-    return "bfloat16" if has_bfloat16(device) else "float32"

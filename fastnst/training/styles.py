@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from torch import Tensor
 
 from fastnst.config import TrainConfig
 from fastnst.errors import ConfigError
 from fastnst.image import read_picture, resize_short_side, to_tensor
+from fastnst.machine.files import sha256_file
 from fastnst.optimize.sources import check_size
 from fastnst.perceptual.backbone import coarsest, smallest_side
 from fastnst.photos.crops import center_crop
-from fastnst.training.record.describe import describe_style
 from fastnst.training.watch.held_out import PANEL_SIZE
 from fastnst.validate.likeness import Signature, pooled, signature
 
@@ -54,9 +56,20 @@ def read_styles(config: TrainConfig) -> Styles:
         check_size(picture, path, (*config.content_layers, *config.style_layers))
     weights = config.style_weights or (1.0,) * len(pictures)
     described = [
-        describe_style(path, picture, weight)
+        _described(path, picture, weight)
         for path, picture, weight in zip(config.style, pictures, weights, strict=True)
     ]
     thumbnail = center_crop(pictures[0], PANEL_SIZE).unsqueeze(0).float() / 255
     looks = pooled([signature(picture) for picture in originals], weights)
     return Styles([to_tensor(picture) for picture in pictures], described, looks, thumbnail)
+
+
+def _described(path: Path, picture: Image.Image, weight: float) -> dict[str, Any]:
+    """A style image by name, hash, size as used, and weight."""
+    return {
+        "name": path.stem,
+        "sha256": sha256_file(path),
+        "width": picture.width,
+        "height": picture.height,
+        "weight": weight,
+    }

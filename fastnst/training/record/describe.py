@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 
 import fastnst
 from fastnst.checkpoint.contents import Checkpoint, plain
-from fastnst.checkpoint.description import FORMAT_VERSION
-from fastnst.config import LossConfig, TrainConfig
+from fastnst.checkpoint.description import FORMAT_VERSION, ancestors
+from fastnst.config import LossConfig
 from fastnst.errors import CheckpointError
-from fastnst.machine.files import sha256_file
-from fastnst.networks.modules import TransferNetwork
-from fastnst.perceptual.backbone import Backbone
 from fastnst.photos.collection import fingerprint
-from fastnst.training.plan import Plan
+from fastnst.training.setup import Setup
 
 # Places and conveniences: they say nothing about the result, and paths are nobody's business.
 _PRIVATE = {
@@ -49,31 +43,9 @@ def versions() -> dict[str, str]:
     }
 
 
-def describe_style(path: Path, picture: Image.Image, weight: float) -> dict[str, Any]:
-    """A style image by name, hash, size as used, and weight."""
-    return {
-        "name": path.stem,
-        "sha256": sha256_file(path),
-        "width": picture.width,
-        "height": picture.height,
-        "weight": weight,
-    }
-
-
-def describe_run(
-    config: TrainConfig,
-    network: TransferNetwork,
-    backbone: Backbone,
-    styles: Sequence[dict[str, Any]],
-    photos: Sequence[Path],
-    held_out: int,
-    precision: str,
-    ancestors: Sequence[str],
-    plan: Plan,
-    photo_side: int | None,
-    processes: int = 1,
-) -> dict[str, Any]:
+def describe_run(setup: Setup) -> dict[str, Any]:
     """The ``fastnst`` entry of a new run's checkpoints; see ``checkpoint.contents.SCHEMA``."""
+    config, network, plan = setup.config, setup.network, setup.plan
     loss = loss_options(config)
     options = {
         name: plain(value)
@@ -82,28 +54,32 @@ def describe_run(
     }
     options |= {"image_size": plan.image_size, "batch_size": plan.batch_size}
     # Photographs that went through the cache have other pixels; from when there was none, none did.
-    options["photo_side"] = photo_side
-    if processes > 1:
-        options["processes"] = processes
+    options["photo_side"] = setup.cache.side if setup.cache else None
+    if setup.ranks.count > 1:
+        options["processes"] = setup.ranks.count
+    init, photos = setup.init, setup.photos
+    backbone = setup.loss.backbone
     return {
         "format_version": FORMAT_VERSION,
         "network": {"kind": network.kind, "options": plain(network.options)},
-        "style": list(styles),
+        "style": list(setup.styles.described),
         "loss": loss,
         "backbone": {"name": backbone.name, "origin": backbone.origin},
-        "data": {"photos": len(photos), "sha256": fingerprint(photos), "held_out": held_out},
+        "data": {
+            "photos": len(photos), "sha256": fingerprint(photos), "held_out": len(setup.held_out),
+        },
         "training": {
             "steps": 0,
             "images": 0,
             "seconds": 0.0,
-            "precision": precision,
-            "started_from": ancestors[-1] if ancestors else None,
-            "ancestors": list(ancestors),
+            "precision": setup.precision,
+            "started_from": init.path.stem if init else None,
+            "ancestors": [*ancestors(init.info), init.path.stem] if init else [],
             "options": options,
         },
         "losses": {},
         "versions": versions(),
-    }
+    }  # fmt: skip
 
 
 def refuse_other_settings(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
