@@ -16,8 +16,8 @@ import fastnst
 ROOT = Path(fastnst.__file__).parent
 # A room imports only from rooms below it.
 FLOORS = [
-    "errors", "config", "machine", "networks", "image", "checkpoint", "perceptual", "strips",
-    "photos", "engines", "stylize", "optimize", "validate", "training", "cli", "__main__",
+    "errors", "config", "machine", "networks", "image", "video", "checkpoint", "perceptual",
+    "strips", "photos", "engines", "stylize", "optimize", "validate", "training", "cli", "__main__",
 ]  # fmt: skip
 
 
