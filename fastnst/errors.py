@@ -9,9 +9,12 @@
     ├── OutputError             a result that can't be given on standard output (exit code 1)
     ├── DataError               a photo collection that can't be trained on
     ├── BackboneError           weights of the loss network that can't be had
+    ├── DownloadError           a file of the network that can't be had
     ├── CheckpointError         a checkpoint that can't be read, trusted or written
+    ├── ExportError             an exported file that is not what it should be (exit code 1)
     ├── TrainingError           a training run that broke down (exit code 1)
-    └── OptimizationError       an optimization that broke down (exit code 1)
+    ├── OptimizationError       an optimization that broke down (exit code 1)
+    └── ToldElsewhereError       any of these, which another process of the run tells
 
 Anything else that escapes is a defect of fastnst and keeps its traceback.
 """
@@ -70,8 +73,18 @@ class BackboneError(FastnstError):
     """Weights of the loss network that can't be had or don't fit."""
 
 
+class DownloadError(FastnstError):
+    """A file of the network that can't be had."""
+
+
 class CheckpointError(FastnstError):
     """A checkpoint that can't be read, trusted or written."""
+
+
+class ExportError(FastnstError):
+    """An exported file that can't be written, or that is not the network it was made of."""
+
+    exit_code = EXIT_INTERNAL
 
 
 class TrainingError(FastnstError):
@@ -84,6 +97,14 @@ class OptimizationError(FastnstError):
     """An optimization of a picture that broke down."""
 
     exit_code = EXIT_INTERNAL
+
+
+class ToldElsewhereError(FastnstError):
+    """An error that another process of the same run tells."""
+
+    def __init__(self, error: FastnstError) -> None:
+        super().__init__(str(error))
+        self.exit_code = error.exit_code
 
 
 def nearest(name: str, valid: Iterable[str], count: int = 3) -> str:

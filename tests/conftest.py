@@ -7,17 +7,14 @@ import os
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from helpers import make_photos, make_style, tiny_arguments
 
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE
 from fastnst.perceptual.backbone import Backbone
 from fastnst.perceptual.weights import load_backbone
-
-CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -40,41 +37,6 @@ def forkserver():
 @pytest.fixture(scope="session")
 def backbone() -> Backbone:
     return load_backbone("embedded")
-
-
-def make_picture(width: int, height: int, seed: int = 0) -> Image.Image:
-    """A smooth colourful picture with some edges."""
-    rng = np.random.default_rng(seed)
-    small = rng.integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    picture = Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
-    picture.paste((200, 30, 60), (0, 0, width // 3, height // 3))
-    return picture
-
-
-def make_photos(folder: Path) -> Path:
-    """A folder of 16 small photographs, some in a folder below."""
-    photos = folder / "photos"
-    (photos / "more").mkdir(parents=True)
-    for i in range(16):
-        place = photos if i % 2 else photos / "more"
-        make_picture(60 + i, 50 + 2 * i, i).save(place / f"photo{i:02}.jpg")
-    return photos
-
-
-def make_style(folder: Path) -> Path:
-    path = folder / "paint.png"
-    make_picture(80, 64, 99).save(path)
-    return path
-
-
-def tiny_arguments(photos: Path, style: Path, folder: Path) -> list[str]:
-    """Arguments of a training run of a second."""
-    return [
-        "train", "--style", str(style), "--data", str(photos), "--backbone", "embedded",
-        "--image-size", "32", "--style-size", "48", "--batch-size", "2",
-        "--log-dir", str(folder / "runs"), "--device", "cpu", "--precision", "float32",
-        "--validation-photos", "0", "--init", "none",
-    ]  # fmt: skip
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import ast
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from helpers import modules_after
 
 import fastnst
 
@@ -17,7 +17,8 @@ ROOT = Path(fastnst.__file__).parent
 # A room imports only from rooms below it.
 FLOORS = [
     "errors", "config", "machine", "networks", "image", "video", "checkpoint", "perceptual",
-    "strips", "photos", "engines", "stylize", "optimize", "validate", "training", "cli", "__main__",
+    "strips", "photos", "engines", "stylize", "export", "page", "optimize", "validate",
+    "training", "cli", "__main__",
 ]  # fmt: skip
 
 
@@ -64,20 +65,6 @@ def test_modules_of_a_room_make_no_circle():
         visit(module, ())
 
 
-def modules_after(*arguments: str) -> tuple[set[str], float]:
-    """Modules that a child process has loaded after ``fastnst ARGUMENTS``, and its seconds."""
-    program = (
-        "import sys\nfrom fastnst.cli import main\n"
-        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
-        "print('\\n'.join(sys.modules), file=sys.stderr)"
-    )
-    started = time.perf_counter()
-    child = subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
-    )
-    return set(child.stderr.splitlines()), time.perf_counter() - started
-
-
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["--version"], ["apply", "--help"], ["nonsense"]]
 )
@@ -93,7 +80,7 @@ def test_training_help_does_without_torch():
 
 
 def test_apply_loads_neither_lightning_nor_torchvision_nor_tensorboard(tmp_path):
-    from test_checkpoint import contents
+    from helpers import contents
 
     from fastnst.checkpoint.contents import save_checkpoint
 

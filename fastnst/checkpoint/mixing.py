@@ -7,7 +7,7 @@ Each of them paints with strokes and colours between those of the styles.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,33 @@ class Part:
     path: Path
     info: Mapping[str, Any]
     weights: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A network ready to be built: the first checkpoint's description, the weights of all, a name
+    for its results, and ``doubts``, what is to be told of it.
+    """
+
+    info: Mapping[str, Any]
+    weights: Mapping[str, Any]
+    name: str
+    doubts: str
+
+
+def read_mixture(
+    read: Callable[[Path], Part], path: Path, mix: Sequence[tuple[Path, float]] = ()
+) -> Mixture:
+    """The network of a checkpoint, or of a mixture with others, of which each has its share.
+
+    Raises ConfigError for shares that make no whole, CheckpointError as ``read`` and ``mixed`` do.
+    """
+    shares = [share for _, share in mix]
+    check_shares(shares)
+    first, *others = [read(part) for part in (path, *(other for other, _ in mix))]
+    weights = mixed(first, others, shares) if others else first.weights
+    name = mixture_name(first, others, shares)
+    return Mixture(first.info, weights, name, doubts(first, others))
 
 
 def check_shares(shares: Sequence[float]) -> None:

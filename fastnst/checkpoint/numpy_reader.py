@@ -20,8 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from fastnst.checkpoint.description import reading
+from fastnst.checkpoint.description import own_weights, read_description, reading
+from fastnst.checkpoint.mixing import Part
+from fastnst.checkpoint.pytorch_examples import adopted
 from fastnst.errors import CheckpointError
+from fastnst.machine.parts import has_torch, without
 
 # More than any checkpoint of a transfer network with its optimizer.
 MAX_BYTES = 2_000_000_000
@@ -57,6 +60,20 @@ class _BeyondNumpyError(Exception):
     """Something of PyTorch's that is no plain tensor."""
 
 
+def read_arrays(path: Path) -> Part:
+    """A checkpoint's description and weights without PyTorch. Raises CheckpointError."""
+    contents = adopted(path, load_arrays(path))
+    info = read_description(path, contents)
+    weights = own_weights(contents)
+    for name, value in weights.items():
+        if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+            raise CheckpointError(f"{path}: {name} is no tensor of floating-point numbers")
+        if not bool(np.isfinite(value).all()):
+            raise CheckpointError(f"{path}: {name} holds numbers that are not finite")
+    weights = {name: value.astype(np.float32) for name, value in weights.items()}
+    return Part(path, info, weights)
+
+
 def load_arrays(path: Path) -> Any:
     """What a PyTorch file holds, its tensors as arrays; never runs its code.
 
@@ -82,6 +99,8 @@ def _is_legacy(path: Path) -> bool:
 
 def _load_by_torch(path: Path) -> Any:
     """A file by PyTorch, which takes its time to start and knows all that it ever saved."""
+    if not has_torch():
+        raise without(f"{path}: a file of this kind")
     with reading(path):
         import torch
 

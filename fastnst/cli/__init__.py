@@ -19,8 +19,10 @@ from fastnst.errors import (
     EXIT_USAGE,
     ConfigError,
     FastnstError,
+    ToldElsewhereError,
     nearest,
 )
+from fastnst.machine.parts import LEFT_OUT, without
 
 # Each command's module has run(arguments) -> exit code.
 COMMANDS = {
@@ -30,6 +32,8 @@ COMMANDS = {
     "optimize": "one picture by optimization: the slow, exact reference",
     "validate": "what a checkpoint is worth: iterations of optimization, likeness to the painting",
     "gallery": "one photograph in every style that comes with fastnst",
+    "export": "a checkpoint becomes an ONNX file, checked on the spot",
+    "serve": "a page in the browser that stylizes there, for this machine or any host",
     "info": "what a checkpoint knows about itself",
 }
 
@@ -56,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     open_streams()
     try:
         return _dispatch(argv)
+    except ToldElsewhereError as error:
+        return error.exit_code
     except FastnstError as error:
         say(f"fastnst: error: {' '.join(str(error).split())}")
         return error.exit_code
@@ -84,6 +90,12 @@ def _dispatch(argv: list[str]) -> int:
         return EXIT_USAGE
     if command not in COMMANDS:
         raise ConfigError(f"no command '{command}': did you mean {nearest(command, COMMANDS)}?")
-    module = importlib.import_module(f"fastnst.cli.{command}")
-    code: int = module.run(argv[1:])
+    try:
+        module = importlib.import_module(f"fastnst.cli.{command}")
+        code: int = module.run(argv[1:])
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").split(".")[0]
+        if missing not in LEFT_OUT:
+            raise
+        raise without(f"fastnst {command}", missing) from error
     return code

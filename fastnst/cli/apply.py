@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 from fastnst.checkpoint.shipped import find_model
 from fastnst.cli.clips import add_clip_options, clip_options, clip_progress
-from fastnst.cli.console import OneLineParser, StatusLine, add_device, add_model, bar, give, say
+from fastnst.cli.console import (
+    OneLineParser,
+    StatusLine,
+    add_device,
+    add_mix,
+    add_model,
+    bar,
+    give,
+    say,
+)
 from fastnst.errors import (
     EXIT_DONE,
     EXIT_PARTIAL,
@@ -21,7 +30,8 @@ from fastnst.errors import (
 )
 
 if TYPE_CHECKING:
-    from fastnst.stylize.stylizer import FileOptions, Stylizer
+    from fastnst.stylize.file_options import FileOptions
+    from fastnst.stylize.stylizer import Stylizer
 
 # How a path ends that is a folder's, whether it is there or not.
 FOLDER_ENDS = tuple({"/", os.sep})
@@ -59,11 +69,7 @@ def parser() -> OneLineParser:
         "--strength", type=float, default=1.0, metavar="0..1",
         help="blend with the photograph: 0 leaves it as it is (default: 1)",
     )  # fmt: skip
-    parser.add_argument(
-        "--style-mix", type=_share, action="append", default=[], metavar="MODEL:SHARE",
-        help="mix the style with another one, such as udnie:0.4; both must have started from one "
-        "network, as the shipped ones have; may be given several times",
-    )  # fmt: skip
+    add_mix(parser)
     parser.add_argument(
         "--keep-colors", action="store_true", help="take the luminance alone from the style"
     )
@@ -101,16 +107,6 @@ def parser() -> OneLineParser:
     add_device(parser)
     add_clip_options(parser)
     return parser
-
-
-def _share(text: str) -> tuple[Path, float]:
-    model, _, share = text.rpartition(":")
-    try:
-        return Path(model or "-"), float(share if model else "")
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"'{text}' is not MODEL:SHARE, such as udnie:0.4"
-        ) from None
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -155,13 +151,14 @@ def run(argv: Sequence[str]) -> int:
     return _stylize(arguments)
 
 
-def _options(arguments: argparse.Namespace) -> FileOptions:
+def file_options(arguments: argparse.Namespace) -> FileOptions:
+    """What becomes of a file. Raises ConfigError, ImageReadError for a mask."""
     if arguments.max_size is not None and arguments.max_size < 1:
         raise ConfigError(f"--max-size must be at least 1, not {arguments.max_size}")
     from fastnst.image import read_picture
     from fastnst.machine.memory import parse_size
     from fastnst.stylize.effects import Effects
-    from fastnst.stylize.stylizer import FileOptions
+    from fastnst.stylize.file_options import FileOptions
 
     effects = Effects(arguments.strength, arguments.keep_colors, arguments.stroke_size)
     return FileOptions(
@@ -177,7 +174,8 @@ def _options(arguments: argparse.Namespace) -> FileOptions:
     )
 
 
-def _stylizer(arguments: argparse.Namespace) -> Stylizer:
+def open_stylizer(arguments: argparse.Namespace) -> Stylizer:
+    """The checkpoint, or the mixture, that was asked for. Raises CheckpointError or ConfigError."""
     from fastnst.stylize.stylizer import Stylizer
 
     mix = [(find_model(model), share) for model, share in arguments.style_mix]
@@ -189,10 +187,10 @@ def _stylizer(arguments: argparse.Namespace) -> Stylizer:
 
 
 def _stylize(arguments: argparse.Namespace) -> int:
-    options = _options(arguments)
+    options = file_options(arguments)
     from fastnst.stylize.jobs import plan_jobs, run_jobs
 
-    stylizer = _stylizer(arguments)
+    stylizer = open_stylizer(arguments)
     part, parts = arguments.shard
     planned = plan_jobs(
         arguments.inputs, arguments.output, stylizer.name, arguments.into_folder,

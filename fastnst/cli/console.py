@@ -7,7 +7,7 @@ import io
 import os
 import sys
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -34,6 +34,23 @@ def add_model(parser: ArgumentParser) -> None:
         "model", type=Path, metavar="MODEL",
         help="checkpoint of fastnst train, or the name of a shipped style, such as wave",
     )  # fmt: skip
+
+
+def add_mix(parser: ArgumentParser) -> None:
+    """Other styles that the network is mixed with; see ``fastnst.checkpoint.mixing``."""
+    parser.add_argument(
+        "--style-mix", type=_share, action="append", default=[], metavar="MODEL:SHARE",
+        help="mix the style with another one, such as udnie:0.4; both must have started from one "
+        "network, as the shipped ones have; may be given several times",
+    )  # fmt: skip
+
+
+def _share(text: str) -> tuple[Path, float]:
+    model, _, share = text.rpartition(":")
+    try:
+        return Path(model or "-"), float(share if model else "")
+    except ValueError:
+        raise ArgumentTypeError(f"'{text}' is not MODEL:SHARE, such as udnie:0.4") from None
 
 
 def add_device(parser: ArgumentParser) -> None:

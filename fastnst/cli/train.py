@@ -40,6 +40,8 @@ def run(argv: Sequence[str]) -> int:
         result = train(config, notify, on_progress, status.download)
     finally:
         status.end()
+    if result.rank:
+        return EXIT_CODES[result.received]
     return _tell_end(config, result)
 
 

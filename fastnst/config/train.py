@@ -76,6 +76,17 @@ class TrainConfig(StyleConfig):
     precision: Literal["auto", "float32", "bfloat16"] = option(
         "auto", "arithmetic: 'auto' takes bfloat16 where the hardware has it"
     )
+    devices: int | None = option(
+        None,
+        "processes on each machine that train together, one a GPU, or several on a CPU (default: "
+        "as many as torchrun or SLURM have started; see docs/clusters.md)",
+    )
+    nodes: int | None = option(None, "machines that train together (default: as above)")
+    strategy: Literal["auto", "ddp"] = option(
+        "auto",
+        "how processes train together: 'ddp', each with photographs of its own and the mean of all "
+        "gradients, which refuses to train alone; 'auto', the same where there are several",
+    )
     workers: int = option(
         0, "processes that decode photographs; 0 decodes in a thread beside the training"
     )
@@ -118,6 +129,8 @@ class TrainConfig(StyleConfig):
             require(name, getattr(self, name), minimum=32, maximum=4096)
         for name in ("batch_size", "log_every"):
             require(name, getattr(self, name), minimum=1, maximum=100_000)
+        require("devices", self.devices, minimum=1, maximum=1024)
+        require("nodes", self.nodes, minimum=1, maximum=100_000)
         require("workers", self.workers, minimum=0, maximum=64)
         require("seed", self.seed, minimum=0, maximum=2**32 - 1)
         require("learning_rate", self.learning_rate, minimum=1e-9, maximum=10)

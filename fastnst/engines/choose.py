@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fastnst.engines.openvino_graph import installed
 from fastnst.errors import ConfigError
+from fastnst.machine.parts import has_torch, without
 
 # Pixels below which float32 computes: norms over few positions magnify bfloat16's rounding.
 EXACT_BELOW = 65_536
@@ -20,11 +21,14 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 def choose_engine(name: str, device: str) -> str:
     """The engine for ``name``, "auto", "torch" or "openvino", on ``device``, as users name it.
 
-    "auto" takes OpenVINO where it is installed and the CPU computes. Raises ConfigError.
+    "auto" takes OpenVINO where it is installed and the CPU computes, or PyTorch is missing. Raises
+    ConfigError.
     """
     if name == "auto":
-        on_cpu = device == "cpu" or (device == "auto" and not _has_accelerator())
-        return "openvino" if on_cpu and installed() else "torch"
+        on_cpu = device == "cpu" or (device == "auto" and not (_has_accelerator() and has_torch()))
+        name = "openvino" if on_cpu and installed() else "torch"
+    if name == "torch" and not has_torch():
+        raise without(f"--device {device}" if device != "auto" else "--engine torch")
     if name == "openvino":
         if not installed():
             raise ConfigError("--engine openvino: not installed; pip install openvino")

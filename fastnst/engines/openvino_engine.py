@@ -8,20 +8,14 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnst.checkpoint.description import own_weights, read_description
-from fastnst.checkpoint.mixing import Part
-from fastnst.checkpoint.numpy_reader import load_arrays
-from fastnst.checkpoint.pytorch_examples import adopted
 from fastnst.engines.choose import is_exact
 from fastnst.engines.openvino_graph import Graph, openvino
-from fastnst.errors import CheckpointError
 from fastnst.machine.threads import asked_threads
-from fastnst.networks.architecture import MULTIPLE, SMALLEST, chain, weight_shapes
+from fastnst.networks.architecture import MULTIPLE, SMALLEST, Layer, chain, weight_shapes
 from fastnst.strips.cuts import Cut
 from fastnst.strips.network import Scales, Segment, Strip
 
@@ -53,13 +47,16 @@ def _core() -> ov.Core:
     return openvino().Core()
 
 
-class Engine:
-    """A transfer network compiled for the CPU: pixels in, pixels out, for any number of threads.
+class OpenVinoEngine:
+    """A transfer network compiled for the CPU, for any number of threads; see
+    ``fastnst.engines.engine.Engine``.
 
     ``weights`` are its arrays by their names in a ``TransferNetwork``; ``precision`` is
     ``is_exact``'s. Raises KeyError or ValueError where they are not those of ``kind`` and
     ``options``.
     """
+
+    name = "openvino"
 
     def __init__(
         self,
@@ -69,7 +66,8 @@ class Engine:
         precision: str = "auto",
     ) -> None:
         self._core = core()
-        self.layers, self.weights, self.precision = chain(kind, options), weights, precision
+        self.layers: Sequence[Layer] = chain(kind, options)
+        self.weights, self.precision = weights, precision
         # Weights that don't fit are found now, not at the first picture. OpenVINO would repeat
         # those of one number, and never look at one too many.
         if weight_shapes(self.layers) != {name: value.shape for name, value in weights.items()}:
@@ -180,32 +178,3 @@ def pad_to_multiple(pixels: np.ndarray) -> np.ndarray:
             widths[axis] = (0, target - side)
             pixels = np.pad(pixels, widths, mode="reflect" if side > 1 else "edge")
     return np.ascontiguousarray(pixels)
-
-
-def read_arrays(path: Path) -> Part:
-    """A checkpoint's description and weights without PyTorch. Raises CheckpointError."""
-    contents = adopted(path, load_arrays(path))
-    info = read_description(path, contents)
-    weights = own_weights(contents)
-    for name, value in weights.items():
-        if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
-            raise CheckpointError(f"{path}: {name} is no tensor of floating-point numbers")
-        if not bool(np.isfinite(value).all()):
-            raise CheckpointError(f"{path}: {name} holds numbers that are not finite")
-    weights = {name: value.astype(np.float32) for name, value in weights.items()}
-    return Part(path, info, weights)
-
-
-def open_engine(
-    path: Path, info: dict[str, Any], weights: dict[str, Any], precision: str = "auto"
-) -> Engine:
-    """The network that ``info`` describes, on OpenVINO. Raises CheckpointError."""
-    described = info["network"]
-    try:
-        return Engine(described["kind"], described["options"], weights, precision)
-    # OpenVINO tells of shapes that don't fit by RuntimeError.
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path}: its weights don't fit the network it names "
-            f"({described['kind']} {described['options']})"
-        ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -21,14 +22,16 @@ if hasattr(signal, "SIGUSR1"):
 
 
 class EndRequest:
-    """While it is entered, the first SIGINT, SIGTERM or SIGUSR1 is only noted; the next ends it.
+    """While it is entered, the first SIGINT, SIGTERM or SIGUSR1 is only noted; the next ends it,
+    unless it comes within ``echo`` seconds.
 
     ``received`` is the signal's number, None if there was none. Without effect outside the main
     thread, where Python takes no signals.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, echo: float = 0.0) -> None:
         self.received: int | None = None
+        self._echo, self._at = echo, 0.0
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> EndRequest:
@@ -49,7 +52,9 @@ class EndRequest:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
+            if time.monotonic() - self._at < self._echo:
+                return
             # By the system's own hand: a library would turn an exception into exit code 1.
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        self.received = number
+        self.received, self._at = number, time.monotonic()

@@ -21,8 +21,29 @@ EPSILON = 1e-5  # torch.nn.InstanceNorm2d's
 BINOMIAL = (0.25, 0.5, 0.25)
 
 
+class Geometry:
+    """What a layer does to sides and channels; here, of one that leaves them.
+
+    ``reach`` is how many positions on either side a result depends on (of its input's),
+    ``shrink`` and ``grow`` by how much sides become smaller or larger. So a 3 x 3 convolution of
+    stride 2 has reach 1 and shrink 2, nearest upsampling grow 2.
+    """
+
+    reach = 0
+    shrink = 1
+    grow = 1
+
+    def side_after(self, side: int) -> int:
+        """The result's side."""
+        return -(-side // self.shrink) * self.grow
+
+    def channels_after(self, channels: int) -> int:
+        """The result's channels."""
+        return channels
+
+
 @dataclass(frozen=True)
-class Conv:
+class Conv(Geometry):
     """A convolution from ``width`` to ``channels``, its border mirrored; weights and bias."""
 
     width: int
@@ -31,9 +52,20 @@ class Conv:
     stride: int = 1
     name: str = ""
 
+    @property
+    def reach(self) -> int:  # type: ignore[override]
+        return self.kernel // 2
+
+    @property
+    def shrink(self) -> int:  # type: ignore[override]
+        return self.stride
+
+    def channels_after(self, channels: int) -> int:
+        return self.channels
+
 
 @dataclass(frozen=True)
-class Norm:
+class Norm(Geometry):
     """Instance norm with a weight and a bias (Ulyanov et al. 2017)."""
 
     channels: int
@@ -41,29 +73,40 @@ class Norm:
 
 
 @dataclass(frozen=True)
-class Relu:
+class Relu(Geometry):
     """max(x, 0)."""
 
 
 @dataclass(frozen=True)
-class Residual:
+class Residual(Geometry):
     """``body`` beside the identity, no ReLU after the sum (Gross and Wilber 2016)."""
 
     body: tuple[Layer, ...]
 
+    @property
+    def reach(self) -> int:  # type: ignore[override]
+        return sum(layer.reach for layer in self.body)
+
 
 @dataclass(frozen=True)
-class Upsample:
+class Upsample(Geometry):
     """Nearest neighbour by 2: with a convolution after it, free of a transposed one's grid."""
 
+    grow = 2
+
 
 @dataclass(frozen=True)
-class Unshuffle:
+class Unshuffle(Geometry):
     """2 x 2 pixels to channels."""
 
+    shrink = 2
+
+    def channels_after(self, channels: int) -> int:
+        return 4 * channels
+
 
 @dataclass(frozen=True)
-class Subpixel:
+class Subpixel(Geometry):
     """``width`` channels to the pixels of twice the size: Conv, Shuffle, Blur."""
 
     width: int
@@ -71,27 +114,34 @@ class Subpixel:
 
 
 @dataclass(frozen=True)
-class Shuffle:
+class Shuffle(Geometry):
     """Channels to 2 x 2 pixels (Shi et al. 2016)."""
 
+    grow = 2
+
+    def channels_after(self, channels: int) -> int:
+        return channels // 4
+
 
 @dataclass(frozen=True)
-class Blur:
+class Blur(Geometry):
     """Each channel by itself with ``BINOMIAL`` both ways, the border mirrored."""
 
+    reach = len(BINOMIAL) // 2
+
 
 @dataclass(frozen=True)
-class Bounded:
+class Bounded(Geometry):
     """0.5 + RANGE tanh(GAIN x)."""
 
 
 @dataclass(frozen=True)
-class FromLevels:
+class FromLevels(Geometry):
     """Levels 0..255 (H, W, 3) to a picture 0..1."""
 
 
 @dataclass(frozen=True)
-class ToLevels:
+class ToLevels(Geometry):
     """A picture to levels, clamped and rounded."""
 
 

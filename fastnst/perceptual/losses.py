@@ -89,6 +89,25 @@ class LossParts:
             },
         )
 
+    def numbers(self) -> list[Tensor]:
+        """Every value but the weights, in an order of its own."""
+        layers = [value for values in self.layers.values() for value in values.values()]
+        return [self.total, *self.terms.values(), *layers]
+
+    def with_numbers(self, numbers: Sequence[Tensor]) -> LossParts:
+        """The same with others in the place of ``numbers()``."""
+        total, *rest = numbers
+        values = iter(rest)
+        return replace(
+            self,
+            total=total,
+            terms={name: next(values) for name in self.terms},
+            layers={
+                name: {layer: next(values) for layer in layers}
+                for name, layers in self.layers.items()
+            },
+        )
+
     def broken_terms(self) -> list[str]:
         """Names of the terms that are no finite numbers: none, where ``total`` is finite."""
         if bool(torch.isfinite(self.total)):

@@ -5,23 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastnst.networks.architecture import (
-    BINOMIAL,
-    Blur,
-    Bounded,
-    Conv,
-    FromLevels,
-    Layer,
-    Norm,
-    Relu,
-    Residual,
-    Shuffle,
-    ToLevels,
-    Unshuffle,
-    Upsample,
-)
-
-POINTWISE = (Norm, Relu, Bounded, FromLevels, ToLevels)
+from fastnst.networks.architecture import Layer, Residual
 
 
 @dataclass(frozen=True)
@@ -43,8 +27,7 @@ def whole_cut(layer: Layer) -> Cut:
     """The cut of a layer that gets all rows."""
     if isinstance(layer, Residual):
         return Cut(body=tuple(map(whole_cut, layer.body)))
-    pad = _kernel(layer) // 2
-    return Cut(pad, pad)
+    return Cut(layer.reach, layer.reach)
 
 
 def strip_cuts(
@@ -58,47 +41,37 @@ def strip_cuts(
     """
     heights = [height]
     for layer in layers:
-        heights.append(height_after(layer, heights[-1]))
+        heights.append(layer.side_after(heights[-1]))
     cuts: list[Cut] = []
     for place in reversed(range(len(layers))):
-        free = mirrored and all(isinstance(layer, POINTWISE) for layer in layers[:place])
+        free = mirrored and all(map(_is_pointwise, layers[:place]))
         start, end, cut = _before(layers[place], heights[place], start, end, free)
         cuts.append(cut)
     return start, end, tuple(reversed(cuts))
 
 
-def height_after(layer: Layer, height: int) -> int:
-    """Rows that a layer makes of ``height`` rows."""
-    if isinstance(layer, Conv):
-        return -(-height // layer.stride)
-    if isinstance(layer, (Upsample, Shuffle)):
-        return 2 * height
-    return height // 2 if isinstance(layer, Unshuffle) else height
-
-
 def halo(layers: Sequence[Layer]) -> int:
     """Rows on either side that a row after ``layers`` of one scale depends on."""
-    return sum(
-        halo(layer.body) if isinstance(layer, Residual) else _kernel(layer) // 2 for layer in layers
-    )
+    return sum(layer.reach for layer in layers)
+
+
+def _is_pointwise(layer: Layer) -> bool:
+    return not layer.reach and layer.shrink == layer.grow
 
 
 def _before(
     layer: Layer, height: int, start: int, end: int, mirrored: bool
 ) -> tuple[int, int, Cut]:
     """One layer's part of ``strip_cuts``."""
-    if isinstance(layer, Unshuffle):
-        return 2 * start, 2 * end, Cut()
-    if isinstance(layer, (Upsample, Shuffle)):
-        low, high = start // 2, -(-end // 2)
-        first, rows = _part(start - 2 * low, end - start, 2 * (high - low))
-        return low, high, Cut(first=first, rows=rows)
+    if layer.grow > 1:
+        low, high = start // layer.grow, -(-end // layer.grow)
+        rows = layer.grow * (high - low)
+        return low, high, Cut(0, 0, *_part(start - layer.grow * low, end - start, rows))
     if isinstance(layer, Residual):
         low, high, body = strip_cuts(layer.body, height, start, end, mirrored)
         return low, high, Cut(0, 0, *_part(start - low, end - start, high - low), body)
-    if isinstance(layer, (Conv, Blur)):
-        stride = layer.stride if isinstance(layer, Conv) else 1
-        pad = _kernel(layer) // 2
+    if layer.reach:
+        pad, stride = layer.reach, layer.shrink
         first, last = start * stride - pad, (end - 1) * stride + pad + 1
         if mirrored:
             return first, last, Cut()
@@ -108,14 +81,8 @@ def _before(
         high = min(height, max(last, above + 1))
         part = _part(first - (low - above), last - first, high - low + above + below)
         return low, high, Cut(above, below, *part)
-    return start, end, Cut()
+    return layer.shrink * start, layer.shrink * end, Cut()
 
 
 def _part(first: int, rows: int, of: int) -> tuple[int, int | None]:
     return (0, None) if rows == of else (first, rows)
-
-
-def _kernel(layer: Layer) -> int:
-    if isinstance(layer, Conv):
-        return layer.kernel
-    return len(BINOMIAL) if isinstance(layer, Blur) else 1

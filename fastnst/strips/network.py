@@ -17,7 +17,7 @@ import numpy as np
 
 from fastnst.machine.memory import is_out_of_memory
 from fastnst.networks.architecture import EPSILON, Layer, Norm, Residual
-from fastnst.strips.cuts import Cut, halo, height_after, strip_cuts
+from fastnst.strips.cuts import Cut, halo, strip_cuts
 from fastnst.strips.rows import KeptRows, PictureRows, Rows
 
 # Rows of the finest scale in a strip, where the caller doesn't say, and the fewest in any.
@@ -239,5 +239,5 @@ class _Runner:
 
 def _after(layers: Sequence[Layer], side: int) -> int:
     for layer in layers:
-        side = height_after(layer, side)
+        side = layer.side_after(side)
     return side

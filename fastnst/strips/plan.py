@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastnst.errors import ConfigError
-<<<<<<<< HEAD:fastnst/machine/memory.py
-========
 from fastnst.machine.memory import available_memory
->>>>>>>> main:fastnst/strips/plan.py
-from fastnst.networks.architecture import Conv, Layer, Residual, Shuffle, Unshuffle, Upsample
+from fastnst.networks.architecture import Layer, Residual
 
 
 @dataclass(frozen=True)
@@ -47,13 +44,8 @@ SHARE = 0.6
 class Plan:
     """How a picture is stylized: in one go (``rows`` is None), or in strips of ``rows`` rows.
 
-<<<<<<<< HEAD:fastnst/machine/memory.py
-    ``dtype`` and ``spare`` are ``fastnst.strips.network.StripNetwork``'s; ``bytes`` is what it will take in
-    all.
-========
     ``dtype`` and ``spare`` are ``fastnst.strips.network.StripNetwork``'s; ``bytes`` is what it will
     take in all.
->>>>>>>> main:fastnst/strips/plan.py
     """
 
     rows: int | None
@@ -126,17 +118,10 @@ def values_a_pixel(layers: Sequence[Layer]) -> tuple[float, float]:
     """Values for each pixel of the picture: of the widest layer, and of a residual block."""
     channels, area, widest, kept = 3, 1.0, 0.0, 0.0
     for layer in layers:
-        match layer:
-            case Conv():
-                channels, area = layer.channels, area / layer.stride**2
-            case Unshuffle():
-                channels, area = 4 * channels, area / 4
-            case Shuffle():
-                channels, area = channels // 4, 4 * area
-            case Upsample():
-                area = 4 * area
-            case Residual():
-                kept = channels * area
+        channels = layer.channels_after(channels)
+        area = area * layer.grow**2 / layer.shrink**2
+        if isinstance(layer, Residual):
+            kept = channels * area
         widest = max(widest, channels * area)
     return widest, kept
 

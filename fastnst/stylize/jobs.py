@@ -18,7 +18,9 @@ from fastnst.image import (
     read_decoded,
     upright_size,
 )
-from fastnst.stylize.stylizer import FileOptions, Stylizer
+from fastnst.stylize.file_options import FileOptions
+from fastnst.stylize.frames import Clips
+from fastnst.stylize.stylizer import Stylizer
 from fastnst.stylize.targets import Job, plan_jobs
 from fastnst.video.options import is_clip, require_av
 
@@ -121,9 +123,8 @@ def _clip(run: _Run, job: Job) -> Outcome:
     if os.path.exists(job.target) and not run.overwrite:
         return _kept(job)
     try:
-        news = run.stylizer.stylize_clip(
-            job.source, job.target, run.options, run.overwrite, run.watch
-        )
+        clips = Clips(run.stylizer, run.options, run.overwrite, run.watch)
+        news = clips.stylize(job.source, job.target)
     except FileExistsError:
         return _kept(job)
     except FastnstError as error:

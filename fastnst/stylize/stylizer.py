@@ -2,100 +2,48 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from fastnst.checkpoint.mixing import Part, check_shares, doubts, mixed, mixture_name
+from fastnst.checkpoint.mixing import read_mixture
+from fastnst.checkpoint.numpy_reader import read_arrays
 from fastnst.checkpoint.shipped import Origin
-from fastnst.engines.choose import choose_engine, is_exact
-from fastnst.engines.openvino_engine import Engine, open_engine, read_arrays
-from fastnst.image import (
-    Decoded,
-    limit_long_side,
-    limited_size,
-    read_decoded,
-    resize,
-    srgb_profile,
-    write_picture,
-)
-from fastnst.machine.memory import is_out_of_memory
-from fastnst.networks.architecture import SMALLEST, chain
-from fastnst.strips.network import STRIP, StripNetwork
-from fastnst.strips.plan import ARRAY, Plan, plan_picture, plan_strips
-from fastnst.stylize.effects import BAND, Effects, Pixels, Size, stylized
-from fastnst.video.options import ClipOptions, require_av
+from fastnst.engines.engine import open_engine
+from fastnst.image import Decoded, limit_long_side, read_decoded, resize, srgb_profile
+from fastnst.stylize.effects import Effects, Pixels, Size, stylized
+from fastnst.stylize.file_options import PLAIN, FileOptions, Finished
+from fastnst.stylize.passes import Passes, taken_pixels
 
 # PyTorch, and whatever imports it, is imported where it computes: it takes longer to start than a
 # picture takes on the other engine.
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
-    from fastnst.networks.modules import TransferNetwork
-    from fastnst.video.clips import Watch
+    from fastnst.engines.torch_engine import TorchEngine
 
-PLAIN = Effects()
 # Other checkpoints of a mixture, and the share of each.
 Mix = Sequence[tuple[Path, float]]
 Origins = Sequence[tuple[Origin, float]]
 
 
-@dataclass(frozen=True)
-class FileOptions:
-    """What becomes of a file besides the style.
-
-    ``max_size`` shrinks to this long side first; files of more than ``max_pixels`` are refused,
-    and files that were cut short unless ``allow_truncated``.
-    ``mask`` is a picture, stylized where it is white.
-    ``tile`` and ``max_memory`` (bytes in all) are ``fastnst.strips.plan.plan_picture``'s.
-    ``metadata`` that the result takes along: "none", "icc" (that its colours are sRGB) or "keep"
-    (the EXIF data too, with the place it was taken at). ``clip`` is for clips alone.
-    """
-
-    max_size: int | None = None
-    max_pixels: int | None = None
-    effects: Effects = PLAIN
-    mask: Image.Image | None = None
-    tile: Literal["auto", "off"] | int = "auto"
-    max_memory: int | None = None
-    metadata: Literal["none", "icc", "keep"] = "icc"
-    allow_truncated: bool = False
-    clip: ClipOptions = ClipOptions()
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A stylized picture with all that its file takes along, and what is worth telling of it."""
-
-    picture: Image.Image
-    alpha: Image.Image | None
-    exif: bytes
-    profile: bytes
-    news: str
-
-    def write(self, target: Path, overwrite: bool = True) -> None:
-        """Write the file. Raises ImageWriteError."""
-        write_picture(self.picture, target, self.alpha, self.exif, self.profile, overwrite)
-
-
 class Stylizer:
     """A checkpoint ready to use: give it a picture, get the stylized picture.
 
-    >>> stylizer = Stylizer.load(Path("checkpoints/wave.ckpt"))
+    >>> stylizer = Stylizer(Path("checkpoints/wave.ckpt"))
     >>> stylized = stylizer.picture(Image.open("photo.jpg").convert("RGB"))
 
-    ``engine`` is "torch" or "openvino" (``fastnst.engines.choose.choose_engine``), ``precision``
-    ``fastnst.engines.choose.is_exact``'s. Called with tensors it is PyTorch's network alone;
-    pictures are the engine's, with effects. ``mix`` are other checkpoints and the share that each
-    has in the weights (``fastnst.checkpoint.mixing``); ``doubts`` is what is to be told of them.
+    ``engine`` is "torch" or "openvino" (``fastnst.engines.choose.choose_engine``) and becomes the
+    ``fastnst.engines.engine.Engine`` of that name; ``precision`` is
+    ``fastnst.engines.choose.is_exact``'s. ``mix`` are other checkpoints and the share that each has
+    in the weights (``fastnst.checkpoint.mixing``); ``doubts`` is what is to be told of them.
+    Pictures go through the engine, with effects; tensors through PyTorch's network alone.
+
     Threads may share one. Pickled or deep-copied it is made ``again`` from the same files and
     options, and raises CheckpointError where they are gone or have changed. Raises CheckpointError
     or ConfigError.
@@ -109,33 +57,15 @@ class Stylizer:
         mix: Mix = (),
         precision: str = "auto",
     ) -> None:
-        self.path = Path(path)
-        self._device_name = device
-        self._mix = tuple(mix)
-        check_shares([share for _, share in self._mix])
-        self._compiled: Engine | None = None
+        path = Path(path)
+        found = read_mixture(read_arrays, path, mix)
+        self.info, self.name, self.doubts = dict(found.info), found.name, found.doubts
+        network = found.info["network"]
+        self.kind: str = network["kind"]
+        self.engine = open_engine(engine, device, network, found.weights, precision, path)
+        origins = [(Origin.of(other), share) for other, share in mix]
+        self.again = partial(_again, Origin.of(path), device, engine, origins, precision)
         self._lock = threading.Lock()
-        self.doubts = ""
-        if choose_engine(engine, device) == "openvino":
-            self.info, weights = self._mixed(read_arrays)
-            self._compiled = open_engine(self.path, self.info, weights, precision)
-        else:
-            self.info = self._checkpoint.info
-            # A network that doesn't fit is found now, not at the first picture.
-            self.network  # noqa: B018
-        described = self.info["network"]
-        self.kind: str = described["kind"]
-        self.layers = chain(self.kind, described["options"])
-        # PyTorch applies in float32 alone.
-        self.precision = precision if self.engine == "openvino" else "float32"
-        origins = [(Origin.of(other), share) for other, share in self._mix]
-        self.again = partial(_again, Origin.of(self.path), device, engine, origins, precision)
-
-    def __reduce__(self) -> tuple[Callable[[], Stylizer], tuple[()]]:
-        return self.again, ()
-
-    def __copy__(self) -> Stylizer:
-        return self  # Nothing changes it.
 
     @classmethod
     def load(
@@ -149,67 +79,28 @@ class Stylizer:
         """The stylizer of a checkpoint, or of a mixture of several."""
         return cls(path, device, engine, mix, precision)
 
-    def _mixed(self, read: Callable[[Path], Part]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The first checkpoint's description and the weights of the mixture."""
-        first, others = read(self.path), [read(path) for path, _ in self._mix]
-        shares = [share for _, share in self._mix]
-        self.name = mixture_name(first, others, shares)
-        self.doubts = doubts(first, others)
-        return dict(first.info), mixed(first, others, shares) if others else dict(first.weights)
+    def __reduce__(self) -> tuple[Callable[[], Stylizer], tuple[()]]:
+        return self.again, ()
 
-    @property
-    def engine(self) -> str:
-        """Which engine computes."""
-        return "torch" if self._compiled is None else "openvino"
-
-    @cached_property
-    def device(self) -> torch.device:
-        """Where PyTorch computes."""
-        from fastnst.machine.device import choose_device
-
-        return choose_device("cpu" if self._compiled is not None else self._device_name)
-
-    @cached_property
-    def _checkpoint(self) -> Any:
-        from fastnst.checkpoint.contents import load_checkpoint
-
-        checkpoint = load_checkpoint(self.path)
-
-        def read(path: Path) -> Part:
-            found = checkpoint if path == self.path else load_checkpoint(path)
-            return Part(path, found.info, found.weights)
-
-        _, weights = self._mixed(read)
-        return dataclasses.replace(checkpoint, weights=weights)
-
-    @property
-    def network(self) -> TransferNetwork:
-        """The network in PyTorch."""
-        with self._lock:
-            return self._network
-
-    @cached_property
-    def _network(self) -> TransferNetwork:
-        network: TransferNetwork = self._checkpoint.network().eval().to(self.device)
-        return network
+    def __copy__(self) -> Stylizer:
+        return self  # Nothing changes it.
 
     def __call__(self, image: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W), RGB, sRGB, 0..1, through the network in PyTorch, of any device and
-        type; the result has the same.
+        """``fastnst.engines.torch_engine.TorchEngine.tensors``, whichever the engine is."""
+        with self._lock:
+            engine = self._torch
+        return engine.tensors(image)
 
-        Raises ValueError for another shape and for values that are no finite numbers in 0..1.
-        """
-        import torch
+    @cached_property
+    def _torch(self) -> TorchEngine:
+        from fastnst.engines.torch_engine import TorchEngine
 
-        if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
-            raise ValueError(f"a picture has the shape (B, 3, H, W), not {tuple(image.shape)}")
-        # One bad number would spread over the whole picture through instance norm.
-        if not bool(((image >= 0) & (image <= 1)).all()):
-            raise ValueError("a picture's values are finite numbers in 0..1")
-        laid_out = image.to(self.device, torch.float32, memory_format=torch.channels_last)
-        with torch.inference_mode():
-            result: Tensor = self.network(laid_out)
-        return result.to(image.device, image.dtype)
+        if isinstance(self.engine, TorchEngine):
+            return self.engine
+        network = self.info["network"]
+        found = open_engine("torch", "cpu", network, self.engine.weights)
+        assert isinstance(found, TorchEngine)
+        return found
 
     def picture(
         self, picture: Image.Image, effects: Effects = PLAIN, mask: Image.Image | None = None
@@ -219,20 +110,12 @@ class Stylizer:
         """
 
         def network(_: Size, decode: Callable[[], Pixels]) -> Pixels:
-            return self.whole(decode())
+            return self.engine(decode())
 
         size = picture.height, picture.width
         weights = None if mask is None else np.asarray(mask.convert("L"))
         result = stylized(network, size, lambda: np.asarray(picture), effects, weights)
         return Image.fromarray(result)
-
-    def whole(self, pixels: Pixels) -> Pixels:
-        """A pass of the network over a picture (H, W, 3) in one go, on the engine."""
-        if self._compiled is not None:
-            return self._compiled(pixels)
-        from fastnst.image.tensors import to_picture, to_tensor
-
-        return np.array(to_picture(self(to_tensor(Image.fromarray(pixels)))))
 
     def stylize_file(self, source: Path, target: Path, options: FileOptions | None = None) -> str:
         """Stylize a file into another, keeping its transparency.
@@ -247,139 +130,30 @@ class Stylizer:
         finished.write(target)
         return finished.news
 
-    def stylize_clip(
-        self,
-        source: Path,
-        target: Path,
-        options: FileOptions | None = None,
-        overwrite: bool = True,
-        watch: Watch | None = None,
-    ) -> str:
-        """Stylize a clip into another, frame by frame, with its sound and all that goes along.
-
-        Each frame becomes what ``stylize_file`` makes of it; with ``options.max_size`` an even
-        number of rows and columns. ``watch`` gets how far it is. Returns what is worth telling.
-        Raises ClipReadError, ClipWriteError or ConfigError; FileExistsError where, without
-        ``overwrite``, there is a target by now.
-        """
-        options = options or FileOptions()
-        require_av(source)
-        from fastnst.video.clips import ClipJob, stylize_clip
-
-        job = ClipJob(
-            source, target, options.clip, options.metadata, options.allow_truncated, overwrite
-        )
-        frames = _Frames(self, options)
-        news = stylize_clip(job, frames, watch)
-        return "; ".join(part for part in (news, *frames.news) if part)
-
     def stylize_decoded(self, decoded: Decoded, options: FileOptions) -> Finished:
         """Stylize a decoded file, whose picture may be used up, for it to be written."""
         picture, alpha = decoded.picture, decoded.alpha
         if options.max_size is not None:
             picture = limit_long_side(picture, options.max_size)
             alpha = None if alpha is None else resize(alpha, picture.size)
-        stylized, news = self._stylize_picture(picture, options)
-        news += decoded.news
+        result, news = self.stylized_pixels(picture, options)
         exif = decoded.exif if options.metadata == "keep" else b""
         profile = b"" if options.metadata == "none" else srgb_profile()
-        return Finished(stylized, alpha, exif, profile, "; ".join(news))
+        told = "; ".join([*news, *decoded.news])
+        return Finished(Image.fromarray(result), alpha, exif, profile, told)
 
-    def _stylize_picture(
+    def stylized_pixels(
         self, picture: Image.Image, options: FileOptions
-    ) -> tuple[Image.Image, list[str]]:
-        """The stylized picture, for which the given one is used up, and what is worth telling."""
+    ) -> tuple[Pixels, list[str]]:
+        """The stylized picture (H, W, 3), for which the given one, of mode RGB, is used up, and
+        what is worth telling: passes in one go or in strips, as memory allows.
+        """
         size = picture.height, picture.width
-        passes = _Passes(self, options, size)
         mask = options.mask
-        weights = None if mask is None else _pixels(resize(mask.convert("L"), picture.size))
-        decode = partial(_pixels, picture)
-        result = stylized(passes, size, decode, options.effects, weights)
-        return Image.fromarray(result), passes.news
-
-    def strips(self, plan: Plan) -> StripNetwork:
-        """The network in strips, on the engine."""
-        assert plan.rows is not None
-        how = (plan.rows, plan.dtype, plan.spare)
-        if self._compiled is not None:
-            self._compiled.release()
-            return StripNetwork(self.layers, self._compiled.weights, self._compiled, *how)
-        from fastnst.engines.torch_segments import TorchSegments
-
-        weights = {name: value.cpu() for name, value in self.network.state_dict().items()}
-        arrays = {name: value.numpy() for name, value in weights.items()}
-        return StripNetwork(self.layers, arrays, TorchSegments(weights), *how)
-
-
-class _Passes:
-    """Passes of a stylizer's network for a picture of a size, in one go or in strips, as memory
-    allows; ``news`` is what is worth telling of them.
-    """
-
-    def __init__(self, stylizer: Stylizer, options: FileOptions, full: Size) -> None:
-        self.stylizer, self.options, self.full = stylizer, options, full
-        self.news: list[str] = []
-
-    def __call__(self, size: Size, decode: Callable[[], Pixels]) -> Pixels:
-        stylizer, options = self.stylizer, self.options
-        height, width = size
-        sides = (stylizer.layers, width, height)
-        exact = is_exact(width * height, stylizer.precision)
-        # The photograph, where it is needed once more.
-        needed = size != self.full or options.effects.blends or options.mask is not None
-        others = ARRAY * self.full[0] * self.full[1] if needed else 0
-        plan = plan_picture(
-            *sides, options.max_memory, options.tile, stylizer.engine, exact, others
-        )
-        if plan.rows is None or min(size) < SMALLEST:
-            # In a list, so that strips may have it to themselves.
-            held = [decode()]
-            decode = held.pop
-            try:
-                return stylizer.whole(held[0])
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error) or options.tile == "off":
-                    raise
-            # Out of the handler, which would keep the failed attempt's memory.
-            self.news.append("not enough memory for the whole picture")
-            plan = plan_strips(*sides, STRIP, engine=stylizer.engine, held=others)
-        assert plan.rows is not None
-        strips = stylizer.strips(plan)
-        result = strips(decode)
-        if strips.rows < plan.rows:
-            self.news.append(f"not enough memory for strips of {plan.rows} rows")
-        self.news.append(f"in strips of {strips.rows} rows, about {plan.bytes / 1e9:.1f} GB")
-        return result
-
-
-class _Frames:
-    """A stylizer for the frames of a clip, pixels (H, W, 3) to pixels, each by itself."""
-
-    def __init__(self, stylizer: Stylizer, options: FileOptions) -> None:
-        self.stylizer, self.options = stylizer, options
-        # What is worth telling, once for all frames.
-        self.news: dict[str, None] = {}
-
-    def __call__(self, pixels: Pixels) -> Pixels:
-        picture, most = Image.fromarray(pixels), self.options.max_size
-        if most is not None and max(picture.size) > most:
-            # Most encoders and players take but even sides.
-            width, height = (max(2, n // 2 * 2) for n in limited_size(picture.size, most))
-            picture = resize(picture, (width, height))
-        stylized, news = self.stylizer._stylize_picture(picture, self.options)
-        self.news |= dict.fromkeys(news)
-        return np.asarray(stylized)
-
-
-def _pixels(picture: Image.Image) -> Pixels:
-    """A picture's bytes, copied in parts, since NumPy's own way takes them twice; it is closed."""
-    bands = np.asarray(picture.crop((0, 0, 1, 1))).shape[2:]
-    pixels = np.empty((picture.height, picture.width, *bands), np.uint8)
-    for top in range(0, picture.height, BAND):
-        box = (0, top, picture.width, min(picture.height, top + BAND))
-        pixels[box[1] : box[3]] = np.asarray(picture.crop(box))
-    picture.close()
-    return pixels
+        weights = None if mask is None else taken_pixels(resize(mask.convert("L"), picture.size))
+        passes = Passes(self.engine, options, size)
+        result = stylized(passes, size, partial(taken_pixels, picture), options.effects, weights)
+        return result, passes.news
 
 
 def _again(origin: Origin, device: str, engine: str, mix: Origins, precision: str) -> Stylizer:

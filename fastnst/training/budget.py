@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 from fastnst.config import TrainConfig
 
@@ -20,10 +21,18 @@ class Budget:
     """How much of a run is behind it.
 
     ``progress`` is what a run's schedules follow. Exactly one of ``steps`` and ``seconds`` is set.
-    ``spent`` is the seconds of an earlier part of the run that this one resumes.
+    ``spent`` is the seconds of an earlier part of the run that this one resumes, ``clock`` what
+    tells the time.
     """
 
-    def __init__(self, steps: int | None, seconds: float | None, spent: float = 0.0) -> None:
+    def __init__(
+        self,
+        steps: int | None,
+        seconds: float | None,
+        spent: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.clock = clock
         self.steps = steps
         self.seconds = seconds
         self._spent = spent
@@ -32,19 +41,30 @@ class Budget:
         self.cut: tuple[float, float] | None = None
 
     @classmethod
-    def of(cls, config: TrainConfig, spent: float = 0.0) -> Budget:
+    def of(
+        cls,
+        config: TrainConfig,
+        spent: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Budget:
         """The budget that a configuration asks for, 10 minutes where it asks for none."""
         if config.steps is not None:
-            return cls(config.steps, None, spent)
-        return cls(None, 60 * (config.minutes or DEFAULT_MINUTES), spent)
+            return cls(config.steps, None, spent, clock)
+        return cls(None, 60 * (config.minutes or DEFAULT_MINUTES), spent, clock)
 
     def start(self) -> None:
         """Start the clock; called at the first step, since setting up is no training."""
-        self._started = time.monotonic()
+        self._started = self.clock()
+
+    @property
+    def begun(self) -> float:
+        """When the clock was started."""
+        assert self._started is not None
+        return self._started
 
     def elapsed(self) -> float:
         """Seconds of training so far, those of the earlier parts included."""
-        running = 0.0 if self._started is None else time.monotonic() - self._started
+        running = 0.0 if self._started is None else self.clock() - self._started
         return self._spent + running
 
     def progress(self, step: int) -> float:

@@ -17,6 +17,7 @@ from fastnst.training.budget import Budget, learning_rate, style_ramp, style_sha
 from fastnst.training.data.dataset import Batch
 from fastnst.training.grid import grid
 from fastnst.training.optimizer import build_optimizer
+from fastnst.training.ranks import Clock, Ranks
 from fastnst.training.stability import instability, offset
 from fastnst.validate.likeness import Signature
 from fastnst.validate.paintings import pack_signature
@@ -39,6 +40,7 @@ class StyleTraining(pl.LightningModule):
         description: dict[str, Any],
         batch_size: int = 1,
         signature: Signature | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -47,6 +49,9 @@ class StyleTraining(pl.LightningModule):
         self.description = description
         self.batch_size = batch_size
         self.signature = signature
+        self.ranks = ranks or Ranks()
+        self.clock = Clock(self.ranks)
+        budget.clock = self.clock
         self.learning_rate = 0.0
         # What the guard lowers after a rollback, and what it looks at.
         self.rate_factor = 1.0
@@ -70,9 +75,11 @@ class StyleTraining(pl.LightningModule):
         return build_optimizer(config.optimizer, self.network.parameters(), config.learning_rate)
 
     def on_train_start(self) -> None:
+        self.clock.tick()
         self.budget.start()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        self.clock.tick()
         progress = self.budget.progress(self.global_step)
         rate = learning_rate(self.config, progress, self.global_step)
         self.learning_rate = rate * self.rate_factor
@@ -104,12 +111,31 @@ class StyleTraining(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """The loss to descend; None, which is no step, where it is not a finite number."""
         parts, unstable, painted = self.losses(batch.images.float() / 255)
-        self.latest = parts.detach()
-        self.instability, self.grid = unstable.detach(), painted.detach()
+        self._look_at(parts.detach(), unstable.detach(), painted.detach())
+        assert self.latest is not None
         # The loss is the picture's, and measured as such; the others are the network's own faults.
         config = self.config
         total = parts.total + config.stability_weight * unstable + config.grid_weight * painted
-        return None if self.latest.broken_terms() else total
+        return self._no_step() if self.latest.broken_terms() else total
+
+    def _no_step(self) -> Tensor | None:
+        """What Lightning takes for no step. It knows none where there are several processes: there
+        it is one without a gradient, that the guard takes back like any other.
+        """
+        if self.ranks.count == 1:
+            return None
+        return torch.stack([parameter.sum() for parameter in self.network.parameters()]).sum() * 0
+
+    def _look_at(self, parts: LossParts, unstable: Tensor, painted: Tensor) -> None:
+        """Keep the step's numbers for those who watch: means over all processes, so that each of
+        them sees the same trouble, and none goes on from a step that another one leaves out.
+        """
+        if self.ranks.count > 1:
+            numbers = [*parts.numbers(), unstable, painted, torch.tensor(self.saturation)]
+            mean = self.ranks.mean(torch.stack([n.float().cpu() for n in numbers]))
+            *of_parts, unstable, painted, saturated = mean
+            parts, self.saturation = parts.with_numbers(of_parts), float(saturated)
+        self.latest, self.instability, self.grid = parts, unstable, painted
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.budget.progress(self.global_step) >= 1:
@@ -118,7 +144,7 @@ class StyleTraining(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         training = self.description["training"]
         training["steps"] = self.global_step
-        training["images"] = self.global_step * self.batch_size
+        training["images"] = self.global_step * self.batch_size * self.ranks.count
         training["seconds"] = round(self.budget.elapsed(), 1)
         if "optimizer_states" not in checkpoint:
             # A finished network, to be used: nothing goes on from its exact weights.

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,21 @@ import torch
 from fastnst.checkpoint.contents import Checkpoint, load_checkpoint
 from fastnst.checkpoint.description import ancestors
 from fastnst.config import TrainConfig
-from fastnst.errors import CheckpointError, ConfigError
+from fastnst.errors import CheckpointError, ConfigError, TrainingError
 from fastnst.machine.device import choose_device, has_bfloat16
+from fastnst.machine.download import Progress as DownloadProgress
 from fastnst.machine.files import make_writable, reason
-from fastnst.networks.modules import TransferNetwork
 from fastnst.perceptual.build import build_loss
-from fastnst.perceptual.losses import PerceptualLoss
-from fastnst.perceptual.weights import Progress as DownloadProgress
 from fastnst.photos.collection import find_photos, hold_out, pick_evenly
 from fastnst.photos.crops import center_crops
 from fastnst.training.budget import Budget, style_ramp
 from fastnst.training.data.batches import naming_dead_workers, photo_batches
 from fastnst.training.data.cache import choose_cache
 from fastnst.training.data.dataset import Batch, PhotoDataset, needed_side
+from fastnst.training.launch import device_of, joined, naming_lost_ranks
 from fastnst.training.module import StyleTraining, saturation
 from fastnst.training.plan import IMAGE_SIZE, Plan, make_plan, time_step
+from fastnst.training.ranks import Ranks
 from fastnst.training.record.describe import describe_run, refuse_other_settings
 from fastnst.training.record.logs import (
     log_configuration,
@@ -61,7 +62,8 @@ PANEL_PHOTOS = 4
 class TrainResult:
     """How a run ended: the checkpoint it wrote, its run folder, the held-out losses, likeness and
     kept on these photographs (empty where not measured), its steps and seconds, the step of the
-    weights that were kept, and the signal that ended it early, if one did.
+    weights that were kept, and the signal that ended it early, if one did. Of several processes
+    the one of ``rank`` 0 has written it all.
     """
 
     checkpoint: Path
@@ -72,6 +74,20 @@ class TrainResult:
     seconds: float
     kept_step: int
     received: int | None
+    rank: int = 0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a run is made of before its first step; ``photos`` is the count to train on."""
+
+    module: StyleTraining
+    batches: Generator[Batch, None, None]
+    best: BestWeights
+    watchers: list[pl.Callback]
+    photos: int
+    device: torch.device
+    precision: str
 
 
 def train(
@@ -84,18 +100,32 @@ def train(
 
     ``notify`` gets single lines worth telling, ``on_progress`` the standing after each step. A run
     ended by SIGINT or SIGTERM leaves its checkpoint in the run folder, not at ``output``.
-    Raises a FastnstError for anything that the user can mend.
+    Of several processes that train together (``fastnst.training.launch``) the first tells and
+    writes everything. Raises a FastnstError for anything that the user can mend.
     """
-    check_output(config)
+    with joined(config) as ranks:
+        told = (notify, on_progress, on_download) if ranks.first else (None, None, None)
+        with ranks.as_one():
+            prepared = _prepared(config, ranks, told[0], told[2])
+        return _fit(config, prepared, told[1])
+
+
+def _prepared(
+    config: TrainConfig,
+    ranks: Ranks,
+    notify: Callable[[str], None] | None,
+    on_download: DownloadProgress | None,
+) -> Prepared:
+    ranks.decided(lambda: check_output(config))
     check_crops(config)
     photos = find_photos(config.data)
     styles = read_styles(config)
-    device = choose_device(config.device)
+    device = device_of(ranks, choose_device(config.device))
     precision = choose_precision(config.precision, device)
     earlier = load_checkpoint(config.resume) if config.resume else None
     init = None if earlier else find_init(config)
     network = start_network(config, earlier or init)
-    loss = build_loss(config, styles.images, precision, on_download, notify)
+    loss = ranks.in_turn(lambda: build_loss(config, styles.images, precision, on_download, notify))
     for_training, held_out = hold_out(photos)
     tell = notify or (lambda _: None)
     if init is not None:
@@ -103,28 +133,34 @@ def train(
         worn = wear_nearest_style(network, init, loss, judges, precision)
         if worn is not None:
             tell(f"of the styles in {init.path.stem}, '{worn}' is the nearest to begin with")
-    plan = _plan(config, earlier, network, loss, precision, device)
+    timed = time_step(network, loss, precision, device)
+    # All at once, since they may share the processors; the slowest holds up the others.
+    plan = _plan(config, earlier, lambda size, batch: max(ranks.gathered(timed(size, batch))))
     cache = choose_cache(config, for_training, needed_side(plan.image_size))
     description = describe_run(
         config, network, loss.backbone, styles.described, photos,
         len(photos) - len(for_training), precision,
         [*ancestors(init.info), init.path.stem] if init else [], plan,
-        cache.side if cache else None,
+        cache.side if cache else None, ranks.count,
     )  # fmt: skip
+    ranks.same({name: value for name, value in description.items() if name != "versions"})
     budget = _budget(config, earlier, description)
     module = StyleTraining(
-        network, loss, config, budget, description, plan.batch_size, styles.signature
-    )
+        network, loss, config, budget, description, plan.batch_size, styles.signature,
+        ranks,
+    )  # fmt: skip
     batches = photo_batches(
         PhotoDataset(for_training, plan.image_size, config.seed, cache),
         plan.batch_size,
         earlier.step if earlier else 0,
         config.workers,
         tell,
+        (ranks.rank, ranks.count),
     )
     tell(
         f"training '{network.kind}' for the style {config.run_name} on {len(for_training)} "
         f"photographs, {loss.backbone.name} backbone, {precision} on {device}, {plan}"
+        + (f", in each of {ranks.count} processes" if ranks.count > 1 else "")
     )
     watched = HeldOut(center_crops(pick_evenly(held_out, PANEL_PHOTOS), panel_size(plan)))
     stop_from = None
@@ -135,44 +171,42 @@ def train(
     best = BestWeights(watched, tell, stop_from, choosy=enough)
     guard = Guard(tell, saturation(styles.thumbnail))
     watchers: list[pl.Callback] = [guard, Panel(watched, styles.thumbnail)]
-    if config.validation_photos:
+    if config.validation_photos and ranks.first:
         measured = pick_evenly(held_out, config.validation_photos)
         crops = center_crops(measured, plan.image_size).to(device)
         watchers.append(CheapValidation(crops, loss.to(device), notify))
         watchers.append(CheapLikeness(watched.images, styles.signature))
-    return _fit(
-        config, module, batches, best, watchers, len(for_training), device, precision, on_progress
-    )
+    return Prepared(module, batches, best, watchers, len(for_training), device, precision)
 
 
 def _fit(
-    config: TrainConfig,
-    module: StyleTraining,
-    batches: Generator[Batch, None, None],
-    best: BestWeights,
-    watchers: list[pl.Callback],
-    photos: int,
-    device: torch.device,
-    precision: str,
-    on_progress: Callable[[Progress], None] | None,
+    config: TrainConfig, prepared: Prepared, on_progress: Callable[[Progress], None] | None
 ) -> TrainResult:
-    logger = run_logger(config)
-    run_folder = Path(logger.log_dir)
+    module, best, watchers = prepared.module, prepared.best, prepared.watchers
+    ranks = module.ranks
+    logger = run_logger(config) if ranks.first else None
+    run_folder = ranks.decided(lambda: Path(logger.log_dir if logger else ""))
     last = run_folder / "last.ckpt"
-    interruption = Interruption()
+    interruption = Interruption(ranks)
     callbacks: list[pl.Callback] = [
-        BadFiles(run_folder / "bad_files.txt", photos),
+        BadFiles(run_folder / "bad_files.txt", prepared.photos),
         *watchers,
         best,
         Meter(on_progress or (lambda _: None), config.log_every),
         PeriodicSave(last, config.save_every),
         interruption,
     ]
-    with quiet_lightning(), naming_a_full_disk(logger):
-        trainer = build_trainer(config, device, precision, logger, callbacks)
-        log_configuration(logger, module.description)
-        with contextlib.closing(batches), naming_dead_workers(last):
-            trainer.fit(module, batches, ckpt_path=config.resume, weights_only=True)
+    with contextlib.ExitStack() as around:
+        around.enter_context(quiet_lightning())
+        around.enter_context(naming_a_full_disk(run_folder))
+        trainer = build_trainer(
+            config, prepared.device, prepared.precision, logger, callbacks, ranks
+        )
+        around.enter_context(naming_lost_ranks(ranks, partial(_rescued, trainer, ranks, last)))
+        if logger is not None:
+            log_configuration(logger, module.description)
+        with contextlib.closing(prepared.batches), naming_dead_workers(last):
+            trainer.fit(module, prepared.batches, ckpt_path=config.resume, weights_only=True)
         finished = interruption.request.received is None
         # All of the run, to go on with; and the network alone, to use.
         trainer.save_checkpoint(last)
@@ -184,7 +218,8 @@ def _fit(
                     watcher.describe(module)
         if finished:
             target = _save_result(trainer, config, target, run_folder)
-        log_outcome(logger, module.description, finished)
+        if logger is not None:
+            log_outcome(logger, module.description, finished)
     training, losses = module.description["training"], module.description["losses"]
     return TrainResult(
         target,
@@ -195,7 +230,17 @@ def _fit(
         training["seconds"],
         kept,
         interruption.request.received,
+        ranks.rank,
     )
+
+
+def _rescued(trainer: pl.Trainer, ranks: Ranks, last: Path) -> str:
+    """Save what the first process has, and say how to go on, where another one is gone."""
+    if ranks.first and trainer.global_step:
+        # It is written before the others are waited for, who won't come.
+        with contextlib.suppress(RuntimeError, TrainingError):
+            trainer.save_checkpoint(last)
+    return f"; go on with --resume {last}" if last.exists() else "; nothing was saved yet"
 
 
 def _save_result(trainer: pl.Trainer, config: TrainConfig, target: Path, run_folder: Path) -> Path:
@@ -214,10 +259,7 @@ def _save_result(trainer: pl.Trainer, config: TrainConfig, target: Path, run_fol
 def _plan(
     config: TrainConfig,
     earlier: Checkpoint | None,
-    network: TransferNetwork,
-    loss: PerceptualLoss,
-    precision: str,
-    device: torch.device,
+    step_seconds: Callable[[int, int], float],
 ) -> Plan:
     """The run's plan, which a resumed run has from its first part."""
     if earlier is not None:
@@ -227,8 +269,7 @@ def _plan(
             image_size=config.image_size or before.get("image_size"),
             batch_size=config.batch_size or before.get("batch_size"),
         )
-    budget = Budget.of(config)
-    return make_plan(config, budget, time_step(network, loss, precision, device))
+    return make_plan(config, Budget.of(config), step_seconds)
 
 
 def _budget(config: TrainConfig, earlier: Checkpoint | None, description: dict[str, Any]) -> Budget:

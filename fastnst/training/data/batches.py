@@ -29,13 +29,14 @@ def photo_batches(
     first_batch: int,
     workers: int,
     notify: Callable[[str], None] = lambda _: None,
+    part: tuple[int, int] = (0, 1),
 ) -> Generator[Batch, None, None]:
     """Batches from number ``first_batch`` on, in order, whatever the number of workers.
 
-    They are made ahead, in processes or in a thread, until the generator is closed. ``notify`` gets
-    the first of their news.
+    ``part`` is this process's rank, and of how many. They are made ahead, in processes or in a
+    thread, until the generator is closed. ``notify`` gets the first of their news.
     """
-    decoded = _decoded(dataset, batch_size, first_batch, workers)
+    decoded = _decoded(dataset, EndlessBatches(batch_size, first_batch, *part), workers)
     batches = decoded if workers else made_ahead(decoded, AHEAD)
     told = False
     try:
@@ -65,9 +66,7 @@ def made_ahead(items: Iterator[Item], count: int) -> Generator[Item, None, None]
         thread.shutdown(cancel_futures=True)
 
 
-def _decoded(
-    dataset: PhotoDataset, batch_size: int, first_batch: int, workers: int
-) -> Iterator[Batch]:
+def _decoded(dataset: PhotoDataset, order: EndlessBatches, workers: int) -> Iterator[Batch]:
     if workers:
         _try_processes(workers)
     with warnings.catch_warnings():
@@ -75,7 +74,7 @@ def _decoded(
         warnings.filterwarnings("ignore", "This DataLoader will create")
         loader = DataLoader(
             dataset,
-            batch_sampler=EndlessBatches(batch_size, first_batch),
+            batch_sampler=order,
             num_workers=workers,
             collate_fn=collate,
             # A worker forked after OpenMP has started may hang; a spawned one can't.

@@ -116,17 +116,22 @@ def needed_side(image_size: int) -> int:
 
 
 class EndlessBatches(Sampler[list[int]]):
-    """Item numbers in batches, from batch ``first`` on, without an end."""
+    """Item numbers in batches, from batch ``first`` on, without an end.
 
-    def __init__(self, batch_size: int, first: int) -> None:
+    Of ``count`` processes the ``rank``-th takes every ``count``-th item: together they take what
+    one would in batches ``count`` times as large.
+    """
+
+    def __init__(self, batch_size: int, first: int, rank: int = 0, count: int = 1) -> None:
         self.batch_size = batch_size
         self.first = first
+        self.rank, self.count = rank, count
 
     def __iter__(self) -> Iterator[list[int]]:
         batch = self.first
         while True:
-            start = batch * self.batch_size
-            yield list(range(start, start + self.batch_size))
+            start, end = (n * self.batch_size * self.count for n in (batch, batch + 1))
+            yield list(range(start + self.rank, end, self.count))
             batch += 1
 
 

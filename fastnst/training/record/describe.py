@@ -27,7 +27,7 @@ from fastnst.training.plan import Plan
 _PRIVATE = {
     "style", "data", "output", "overwrite", "backbone", "backbone_weights", "device", "workers",
     "init", "resume", "log_dir", "name", "log_every", "save_every", "precision",
-    "validation_photos", "photo_cache",
+    "validation_photos", "photo_cache", "devices", "nodes", "strategy",
 }  # fmt: skip
 # A resumed run may be longer or shorter than it was planned.
 _MAY_DIFFER = {"steps", "minutes", "no_early_stop"}
@@ -71,6 +71,7 @@ def describe_run(
     ancestors: Sequence[str],
     plan: Plan,
     photo_side: int | None,
+    processes: int = 1,
 ) -> dict[str, Any]:
     """The ``fastnst`` entry of a new run's checkpoints; see ``checkpoint.contents.SCHEMA``."""
     loss = loss_options(config)
@@ -82,6 +83,8 @@ def describe_run(
     options |= {"image_size": plan.image_size, "batch_size": plan.batch_size}
     # Photographs that went through the cache have other pixels; from when there was none, none did.
     options["photo_side"] = photo_side
+    if processes > 1:
+        options["processes"] = processes
     return {
         "format_version": FORMAT_VERSION,
         "network": {"kind": network.kind, "options": plain(network.options)},
@@ -113,6 +116,7 @@ def refuse_other_settings(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
         ("backbone", before["backbone"], now["backbone"]),
         ("style", before["style"], now["style"]),
         ("data", before["data"], now["data"]),
+        ("processes", _processes(before), _processes(now)),
         ("precision", before["training"].get("precision"), now["training"]["precision"]),
     ]
     for entry_before, entry_now in (
@@ -120,7 +124,7 @@ def refuse_other_settings(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
         (before["training"].get("options") or {}, now["training"]["options"]),
     ):
         for name in entry_now:
-            if name not in _MAY_DIFFER:
+            if name not in (*_MAY_DIFFER, "processes"):
                 pairs.append((name, entry_before.get(name), entry_now[name]))
     differences = [f"{name} was {was}, is {new}" for name, was, new in pairs if was != new]
     if differences:
@@ -128,3 +132,8 @@ def refuse_other_settings(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
             f"{checkpoint.path}: can't resume with other settings: {'; '.join(differences)} "
             "(--init starts a new run from this network)"
         )
+
+
+def _processes(description: dict[str, Any]) -> int:
+    """How many processes take photographs in turn, a batch of which is theirs together."""
+    return int((description["training"].get("options") or {}).get("processes", 1))

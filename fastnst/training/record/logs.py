@@ -46,8 +46,8 @@ def _next_version(runs: Path) -> int:
 
 
 @contextlib.contextmanager
-def naming_a_full_disk(logger: TensorBoardLogger) -> Iterator[None]:
-    """TrainingError where the run's logs can't be written.
+def naming_a_full_disk(folder: Path) -> Iterator[None]:
+    """TrainingError where the run's logs can't be written into its folder.
 
     TensorBoard writes in a thread, whose OSError is raised again at whatever is logged next.
     """
@@ -65,7 +65,6 @@ def naming_a_full_disk(logger: TensorBoardLogger) -> Iterator[None]:
             raise
         for thread in filter(_writes_logs, threading.enumerate()):
             thread.join(1)  # It may be about to say it too.
-        folder = Path(logger.log_dir)
         last = folder / "last.ckpt"
         kept = f"; go on with --resume {last}" if last.exists() else ""
         raise TrainingError(f"{folder}: can't be written ({reason(error)}){kept}") from error

@@ -16,6 +16,10 @@ from fastnst.machine.signals import EndRequest
 from fastnst.perceptual.losses import LossParts
 from fastnst.training.data.dataset import MAX_BAD_SHARE, Batch
 from fastnst.training.module import StyleTraining
+from fastnst.training.ranks import Ranks
+
+# Seconds in which a signal that comes again is the same one.
+ECHO = 5.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Meter(pl.Callback):
         self._ended = now
         step, budget, latest = trainer.global_step, pl_module.budget, pl_module.latest
         rate = 1 / self._seconds
-        speed = rate * len(batch.images)
+        speed = rate * len(batch.images) * pl_module.ranks.count
         if trainer.logger is not None and (step == 1 or step % self.log_every == 0):
             scalars = {
                 **scalars_of(latest),
@@ -113,10 +117,7 @@ class PeriodicSave(pl.Callback):
     def __init__(self, path: Path, minutes: float) -> None:
         self.path = path
         self.seconds = minutes * 60
-        self._saved = time.monotonic()
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._saved = time.monotonic()
+        self._saved: float | None = None
 
     def on_train_batch_end(
         self,
@@ -126,9 +127,13 @@ class PeriodicSave(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        if time.monotonic() - self._saved >= self.seconds:
+        assert isinstance(pl_module, StyleTraining)
+        # The budget's clock, by which all processes save at the same step.
+        now = pl_module.budget.clock()
+        self._saved = pl_module.budget.begun if self._saved is None else self._saved
+        if now - self._saved >= self.seconds:
             trainer.save_checkpoint(self.path)
-            self._saved = time.monotonic()
+            self._saved = pl_module.budget.clock()
 
 
 class BadFiles(pl.Callback):
@@ -142,24 +147,36 @@ class BadFiles(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
+        assert isinstance(pl_module, StyleTraining)
+        ranks = pl_module.ranks
         fresh = [line for line in batch.bad if line not in self.seen]
-        if not fresh:
+        if not ranks.total(len(fresh)):
             return
+        fresh = [line for lines in ranks.gathered(fresh) for line in lines]
         self.seen.update(dict.fromkeys(fresh))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text("\n".join(self.seen) + "\n", encoding="utf-8", errors="replace")
+        if ranks.first:
+            self._write()
         if len(self.seen) > MAX_BAD_SHARE * self.photos:
-            raise DataError(
+            error = DataError(
                 f"{len(self.seen)} of {self.photos} photographs can't be read, more than "
                 f"{MAX_BAD_SHARE:.0%}; they are listed in {self.path}; first: {fresh[0]}"
             )
+            raise ranks.common(error)
+
+    def _write(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text("\n".join(self.seen) + "\n", encoding="utf-8", errors="replace")
 
 
 class Interruption(pl.Callback):
-    """Ends the run in good order, after the step, once ``request`` has received a signal."""
+    """Ends the run in good order, after the step, once ``request`` has received a signal, or that
+    of another process has.
+    """
 
-    def __init__(self) -> None:
-        self.request = EndRequest()
+    def __init__(self, ranks: Ranks) -> None:
+        self.ranks = ranks
+        # torchrun passes on a Ctrl-C that its processes had from the terminal already.
+        self.request = EndRequest(ECHO if ranks.count > 1 else 0.0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Set here, after Lightning's own handlers, one of which would swallow SIGTERM.
@@ -173,6 +190,7 @@ class Interruption(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
+        self.request.received = int(self.ranks.highest(self.request.received or 0)) or None
         if self.request.received is not None:
             trainer.should_stop = True
 

@@ -73,10 +73,11 @@ class Guard(pl.Callback):
         # Lightning counts a step whose loss was no number as well, though it changes nothing.
         step = trainer.global_step
         if self.rollbacks == MAX_ROLLBACKS:
-            raise TrainingError(
+            error = TrainingError(
                 f"step {step}: {trouble}, after {MAX_ROLLBACKS} rollbacks; the last checkpoint is "
                 "kept; try a lower --learning-rate or --style-weight"
             )
+            raise pl_module.ranks.common(error)
         self._roll_back(trainer, pl_module, f"step {step}: {trouble}")
 
     def _trouble(self, pl_module: StyleTraining) -> str | None:

@@ -37,12 +37,16 @@ ROUNDING = 1e-9
 
 
 class HeldOut:
-    """Evaluates the network on photographs (N, 3, S, S), 0..1, once a step at most."""
+    """Evaluates the network on photographs (N, 3, S, S), 0..1, once a step at most.
+
+    Of several processes the first one does; the others have its losses, and no pictures.
+    """
 
     def __init__(self, images: Tensor) -> None:
         self.images = images
         self.seconds = 0.0
         self._step = -1
+        self._stylized = images
         self._latest: tuple[dict[str, float], Tensor] = ({}, images)
         # The photographs' own, computed once.
         self._features: list[Features] = []
@@ -50,11 +54,16 @@ class HeldOut:
     def evaluate(self, module: StyleTraining) -> tuple[dict[str, float], Tensor]:
         """Mean losses over the photographs, and their stylized images (N, 3, S, S)."""
         if module.global_step != self._step:
-            started = time.monotonic()
-            self._latest = self._evaluated(module)
-            self.seconds = time.monotonic() - started
+            losses, self.seconds = module.ranks.decided(lambda: self._timed(module))
+            self._latest = losses, self._stylized
             self._step = module.global_step
         return self._latest
+
+    def _timed(self, module: StyleTraining) -> tuple[dict[str, float], float]:
+        """The losses, and the seconds that they took."""
+        started = time.monotonic()
+        losses, self._stylized = self._evaluated(module)
+        return losses, time.monotonic() - started
 
     @torch.no_grad()
     def _evaluated(self, module: StyleTraining) -> tuple[dict[str, float], Tensor]:

@@ -1,0 +1,1 @@
+"""A page in the browser that stylizes there: nothing leaves the machine."""

@@ -1,0 +1,53 @@
+"""What becomes of a file besides the style, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+from fastnst.image import write_picture
+from fastnst.stylize.effects import Effects
+from fastnst.video.options import ClipOptions
+
+PLAIN = Effects()
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """What becomes of a file besides the style.
+
+    ``max_size`` shrinks to this long side first; files of more than ``max_pixels`` are refused,
+    and files that were cut short unless ``allow_truncated``.
+    ``mask`` is a picture, stylized where it is white.
+    ``tile`` and ``max_memory`` (bytes in all) are ``fastnst.strips.plan.plan_picture``'s.
+    ``metadata`` that the result takes along: "none", "icc" (that its colours are sRGB) or "keep"
+    (the EXIF data too, with the place it was taken at). ``clip`` is for clips alone.
+    """
+
+    max_size: int | None = None
+    max_pixels: int | None = None
+    effects: Effects = PLAIN
+    mask: Image.Image | None = None
+    tile: Literal["auto", "off"] | int = "auto"
+    max_memory: int | None = None
+    metadata: Literal["none", "icc", "keep"] = "icc"
+    allow_truncated: bool = False
+    clip: ClipOptions = ClipOptions()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A stylized picture with all that its file takes along, and what is worth telling of it."""
+
+    picture: Image.Image
+    alpha: Image.Image | None
+    exif: bytes
+    profile: bytes
+    news: str
+
+    def write(self, target: Path, overwrite: bool = True) -> None:
+        """Write the file. Raises ImageWriteError."""
+        write_picture(self.picture, target, self.alpha, self.exif, self.profile, overwrite)

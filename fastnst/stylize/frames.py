@@ -1,0 +1,69 @@
+"""Clips stylized, frame by frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from fastnst.image import limited_size, resize
+from fastnst.stylize.effects import Pixels
+from fastnst.stylize.file_options import FileOptions
+from fastnst.stylize.stylizer import Stylizer
+from fastnst.video.options import require_av
+
+if TYPE_CHECKING:
+    from fastnst.video.clips import Watch
+
+
+@dataclass(frozen=True)
+class Clips:
+    """A stylizer for clips; existing results are replaced if ``overwrite``, ``watch`` gets how far
+    a clip is.
+    """
+
+    stylizer: Stylizer
+    options: FileOptions
+    overwrite: bool = True
+    watch: Watch | None = None
+
+    def stylize(self, source: Path, target: Path) -> str:
+        """Stylize a clip into another, with its sound and all that goes along.
+
+        Each frame becomes what ``Stylizer.stylize_file`` makes of it; with ``options.max_size`` an
+        even number of rows and columns. Returns what is worth telling. Raises ClipReadError,
+        ClipWriteError or ConfigError; FileExistsError where, without ``overwrite``, there is a
+        target by now.
+        """
+        require_av(source)
+        from fastnst.video.clips import ClipJob, stylize_clip
+
+        options = self.options
+        job = ClipJob(
+            source, target, options.clip, options.metadata, options.allow_truncated, self.overwrite
+        )
+        frames = _Frames(self.stylizer, options)
+        news = stylize_clip(job, frames, self.watch)
+        return "; ".join(part for part in (news, *frames.news) if part)
+
+
+class _Frames:
+    """Pixels (H, W, 3) to pixels, each frame by itself."""
+
+    def __init__(self, stylizer: Stylizer, options: FileOptions) -> None:
+        self.stylizer, self.options = stylizer, options
+        # What is worth telling, once for all frames.
+        self.news: dict[str, None] = {}
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        picture, most = Image.fromarray(pixels), self.options.max_size
+        if most is not None and max(picture.size) > most:
+            # Most encoders and players take but even sides.
+            width, height = (max(2, n // 2 * 2) for n in limited_size(picture.size, most))
+            picture = resize(picture, (width, height))
+        stylized, news = self.stylizer.stylized_pixels(picture, self.options)
+        self.news |= dict.fromkeys(news)
+        return np.asarray(stylized)

@@ -1,0 +1,311 @@
+"""What looks like a picture and is none, or is another than it seems: told in one line."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import struct
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from faulty import decoded_by, rgb_profile
+from helpers import contents, files, make_picture, one_line
+from PIL import ExifTags, Image
+
+from fastnst.checkpoint.contents import save_checkpoint
+from fastnst.cli import main
+from fastnst.errors import EXIT_USAGE, DataError
+from fastnst.image import read_decoded, read_picture
+from fastnst.image.colours import UNKNOWN
+from fastnst.image.kinds import address_of
+from fastnst.photos.collection import find_photos
+
+SMALL = make_picture(24, 18)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("model") / "paint.ckpt"
+    save_checkpoint(contents(), path)
+    return path
+
+
+def encoded(picture: Image.Image, format: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+# Archives, pages, addresses.
+
+
+def zipped() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.png", encoded(SMALL, "PNG"))
+    return buffer.getvalue()
+
+
+def tarred() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("a.png"), io.BytesIO())
+    return buffer.getvalue()
+
+
+EMPTY_ZIP = b"PK\5\6" + bytes(18)
+KINDS = {
+    "photos.zip": (zipped(), "a zip archive; unpack it"),
+    "empty.zip": (EMPTY_ZIP, "a zip archive"),
+    "photos.tar": (tarred(), "a tar archive; unpack it"),
+    "photos.tar.gz": (gzip.compress(tarred()), "packed by gzip"),
+    "photos.tar.bz2": (bz2.compress(tarred()), "packed by bzip2"),
+    "photos.tar.xz": (lzma.compress(tarred()), "packed by xz"),
+    "photos.7z": (b"7z\xbc\xaf\x27\x1c" + bytes(40), "a 7z archive"),
+    "photos.jpg": (zipped(), "a zip archive"),
+    "page.jpg": (b"\n<!DOCTYPE html><title>404</title>", "a page of the web"),
+    "page.png": (b"<?xml version='1.0'?><html xmlns='x'>", "a page of the web"),
+    "a.svg": (b"<?xml version='1.0'?>\n<svg xmlns='x'/>", "an SVG drawing"),
+    "a.pdf": (b"%PDF-1.7\n", "a PDF document"),
+    "a.psd": (b"8BPS\0\1" + bytes(20), "a Photoshop document"),
+    "a.mp4": (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(40), "a video"),
+    "a.jxl": (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+    "lfs.jpg": (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS"),
+    "._a.jpg": (b"\0\5\x16\7\0\2\0\0Mac OS X" + bytes(60), "what macOS keeps beside a file"),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_is_no_picture_is_called_what_it_is(name, model, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content, message = KINDS[name]
+    Path(name).write_bytes(content)
+    before = files(tmp_path)
+    assert main(["apply", str(model), name, "--output", "out.png"]) == EXIT_USAGE
+    told = one_line(capsys)
+    assert f"{name}: not a readable picture (unknown format: {message}" in told
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["photos.zip", "photos.tar.gz", "a.pdf", "photos.tar.xz"])
+def test_an_archive_as_data_is_called_what_it_is(name, tmp_path):
+    content, message = KINDS[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        find_photos(str(tmp_path / name))
+
+
+ADDRESSES = ["https://a.b/c/d.jpg", "http://a.b/c.png", "HTTPS://A.B/c.jpg?x=1&y=2",
+             "ftp://a.b/c.jpg", "s3://bucket/c.jpg", "file:///home/c.jpg"]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_address_is_called_one_and_nothing_is_made(
+    address, model, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    before = files(tmp_path)
+    assert main(["apply", str(model), address]) == EXIT_USAGE
+    assert one_line(capsys).startswith(f"fastnst: error: {address}: an address, and fastnst reads")
+    with pytest.raises(DataError, match="an address, and fastnst reads files"):
+        find_photos(address.replace("?", ""))
+    assert files(tmp_path) == before
+
+
+def test_files_whose_names_look_like_addresses_are_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("http:").mkdir()
+    SMALL.save("http:/x.png")
+    assert read_picture(Path("http://x.png")).size == SMALL.size
+    for name in ("photos/http.jpg", "a:b.jpg", "xhttp://y", "c:/photos/a.jpg"):
+        assert address_of(Path(name)) == ""
+
+
+# Raw photographs.
+
+
+def tiff(*directories: list[tuple[int, int, int, bytes]], order: str = "<") -> bytes:
+    """A TIFF of directories of (tag, type, count, value of 4 bytes), each a picture of its own."""
+    data = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
+    for entries in directories:
+        following = len(data) + 2 + 12 * len(entries) + 4
+        last = entries is directories[-1]
+        data += struct.pack(order + "H", len(entries))
+        data += b"".join(struct.pack(order + "HHI", *entry[:3]) + entry[3] for entry in entries)
+        data += struct.pack(order + "I", 0 if last else following)
+    return data + bytes(200)
+
+
+def short(tag: int, value: int, order: str = "<") -> tuple[int, int, int, bytes]:
+    return tag, 3, 1, struct.pack(order + "HH", value, 0)
+
+
+def thumbnail(order: str = "<", *more) -> list[tuple[int, int, int, bytes]]:
+    """A directory that any decoder for TIFF takes for a picture of 8 x 8."""
+    long = lambda tag, value: (tag, 4, 1, struct.pack(order + "I", value))  # noqa: E731
+    entries = [long(256, 8), long(257, 8), short(258, 8, order), short(259, 1, order),
+               short(262, 1, order), long(273, 100), short(277, 1, order), long(278, 8),
+               long(279, 64), *more]  # fmt: skip
+    return sorted(entries)
+
+
+def with_sensor(order: str, photometric: int) -> bytes:
+    """A thumbnail first, and a sensor's mosaic below it, as NEF and ARW have them."""
+    sub = (330, 4, 1, struct.pack(order + "I", 8 + 2 + 12 * 10 + 4))
+    return tiff(thumbnail(order, sub), [short(262, photometric, order)], order=order)
+
+
+RAW = {
+    "a.tif": with_sensor("<", 32803),
+    "b.tif": with_sensor(">", 32803),
+    "c.tif": with_sensor("<", 34892),
+    "d.tif": tiff(thumbnail("<", (50706, 1, 4, bytes([1, 6, 0, 0])))),
+    "e.nef": tiff(thumbnail()),
+    "f.ARW": tiff(thumbnail()),
+    "g.dng": tiff(thumbnail(">"), order=">"),
+    "h.cr2": b"II*\0\x10\0\0\0CR\2\0" + bytes(100),
+    "i.jpg": b"II*\0\x10\0\0\0CR\2\0" + bytes(100),
+    "j.cr3": struct.pack(">I", 24) + b"ftypcrx \0\0\0\1crx isom" + bytes(100),
+    "k.orf": b"IIRO\x08\0\0\0" + bytes(100),
+    "l.rw2": b"IIU\0\x18\0\0\0" + bytes(100),
+    "m.raf": b"FUJIFILMCCD-RAW 0201" + bytes(100),
+}
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_a_raw_photograph_is_told_apart_from_a_tiff(name, model, tmp_path, capsys):
+    path = tmp_path / name
+    path.write_bytes(RAW[name])
+    assert main(["apply", str(model), str(path)]) == EXIT_USAGE
+    assert f"{name}: a raw photograph, which fastnst doesn't read" in one_line(capsys)
+
+
+def test_tiffs_with_thumbnails_below_are_tiffs(tmp_path):
+    below = (330, 4, 1, struct.pack("<I", 8 + 2 + 12 * 10 + 4))
+    for data in (tiff(thumbnail()), tiff(thumbnail("<", below), thumbnail())):
+        (tmp_path / "x.tif").write_bytes(data)
+        assert read_picture(tmp_path / "x.tif").size == (8, 8)
+    # One that leads to itself, or nowhere, ends.
+    for place in (8, 2**32 - 1, 0):
+        entry = (330, 4, 1, struct.pack("<I", place))
+        (tmp_path / "x.tif").write_bytes(tiff(thumbnail("<", entry)))
+        assert read_picture(tmp_path / "x.tif").size == (8, 8)
+    many = (330, 4, 2**31, struct.pack("<I", 8))
+    (tmp_path / "x.tif").write_bytes(tiff(thumbnail("<", many)))
+    assert read_picture(tmp_path / "x.tif").size == (8, 8)
+
+
+# Pictures attached to a JPEG.
+
+
+def multi(tmp_path: Path, kind: int, count: int) -> Path:
+    """A JPEG of ``count`` pictures, those behind the first of this kind (CIPA DC-007)."""
+    path = tmp_path / "x.jpg"
+    others = [make_picture(12, 9, seed) for seed in range(1, count)]
+    SMALL.save(path, "MPO", save_all=True, append_images=others)
+    data = bytearray(path.read_bytes())
+    head = data.index(b"MPF\0") + 4
+    # The entries of 16 bytes, each beginning with its attributes, follow on the directory.
+    place = head + struct.unpack_from("<I", data, head + 8 + 2 + 12 * 2 + 8)[0]
+    for number in range(1, count):
+        struct.pack_into("<I", data, place + 16 * number, kind)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("kind", [0, 0x010001, 0x010002, 0x050000])
+@pytest.mark.parametrize("count", [2, 3])
+def test_previews_and_maps_attached_to_a_jpeg_are_no_frames(kind, count, tmp_path):
+    path = multi(tmp_path, kind, count)
+    with Image.open(path) as opened:
+        assert (opened.format, opened.n_frames) == ("MPO", count)
+    decoded = read_decoded(path)
+    assert decoded.news == ()
+    assert decoded.picture.size == SMALL.size
+
+
+@pytest.mark.parametrize("kind", [0x020001, 0x020002, 0x020003])
+def test_other_views_of_a_scene_are_frames(kind, tmp_path):
+    assert read_decoded(multi(tmp_path, kind, 2)).news == ("first of 2 frames",)
+
+
+# Adobe RGB without a profile.
+
+ADOBE = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
+
+
+def camera(space: int | None, index: str | None) -> bytes:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Obscura"
+    tags = {} if space is None else {ExifTags.Base.ColorSpace: space}
+    if index is not None:
+        tags[ExifTags.IFD.Interop] = {1: index}
+    if tags:
+        exif[ExifTags.IFD.Exif] = tags
+    return exif.tobytes()
+
+
+def muted() -> np.ndarray:
+    rows, columns = np.mgrid[0:8, 0:64]
+    ramp = np.stack([columns * 4, 255 - columns * 4, rows * 30], 2)
+    return (ramp // 3 + 80).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("space", "index"), [(0xFFFF, "R03"), (2, None), (None, "R03"), (0xFFFF, "R03\0")]
+)
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".jpg"])
+def test_adobe_rgb_is_converted_where_exif_alone_tells_it(space, index, suffix, tmp_path):
+    rgb, path = muted(), tmp_path / f"x{suffix}"
+    options = {"lossless": True} if suffix == ".webp" else {"quality": 100, "subsampling": 0}
+    Image.fromarray(rgb).save(path, exif=camera(space, index), **options)
+    decoded = read_decoded(path)
+    # A JPEG's own pixels are a little off those that were saved.
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    expected = decoded_by(pixels, ADOBE, 563 / 256)
+    found = np.asarray(decoded.picture).astype(int)
+    assert np.abs(found - expected).max() <= 2
+    assert np.abs(pixels - expected).max() > 8
+    assert decoded.news == ()
+    # The result is sRGB, and says so.
+    kept = Image.Exif()
+    kept.load(decoded.exif)
+    assert kept[ExifTags.Base.Make] == "Obscura"
+    assert kept.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace) == (space and 1)
+    assert not kept.get_ifd(ExifTags.IFD.Interop)
+
+
+@pytest.mark.parametrize(
+    ("space", "index", "told"),
+    [(1, "R98", ()), (None, None, ()), (1, "R03", ()), (0xFFFF, None, (UNKNOWN,)),
+     (0xFFFF, "R98", (UNKNOWN,))],
+)  # fmt: skip
+def test_other_colours_are_read_as_they_are_and_named_where_unknown(space, index, told, tmp_path):
+    rgb = muted()
+    Image.fromarray(rgb).save(tmp_path / "x.png", exif=camera(space, index))
+    decoded = read_decoded(tmp_path / "x.png")
+    assert np.array_equal(np.asarray(decoded.picture), rgb)
+    assert decoded.news == told
+
+
+def test_a_profile_goes_before_what_exif_says(tmp_path):
+    rgb = muted()
+    p3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
+    path = tmp_path / "x.png"
+    Image.fromarray(rgb).save(path, exif=camera(0xFFFF, "R03"), icc_profile=rgb_profile(p3, 2.2))
+    decoded = read_decoded(path)
+    assert decoded.news == ()
+    assert np.abs(np.asarray(decoded.picture) - decoded_by(rgb, p3, 2.2)).max() <= 2
+    # Grey and inks have no Adobe RGB.
+    for mode in ("L", "CMYK"):
+        Image.fromarray(rgb).convert(mode).save(tmp_path / "x.jpg", exif=camera(0xFFFF, "R03"))
+        with Image.open(tmp_path / "x.jpg") as plain:
+            assert read_picture(tmp_path / "x.jpg").tobytes() == plain.convert("RGB").tobytes()
