@@ -78,4 +78,7 @@ def written_clip_suffix(source: Path) -> str:
 def check_writable_clip(path: Path) -> None:
     """Raises ClipWriteError unless the path's suffix is that of a container that is written."""
     if path.suffix.lower() not in CONTAINERS:
-        raise ClipWriteError(f"{path}: clips are written as {' '.join(sorted(CONTAINERS))}")
+        known = " ".join(sorted(CONTAINERS))
+        raise ClipWriteError(
+            f"{path}: clips are written as {known}; --frame TIME takes a picture of one"
+        )
