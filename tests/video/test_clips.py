@@ -204,6 +204,21 @@ def test_each_frame_is_what_apply_makes_of_it(model, tmp_path):
     assert (np.asarray(Image.open(tmp_path / "in-paint.png")) == found[2]).all()
 
 
+@pytest.mark.parametrize("asked", [[], ["--stroke-size", "auto"]])
+def test_strokes_of_frames_are_the_networks_own_unless_told(asked, model, tmp_path):
+    frames = [np.asarray(make_picture(530, 550, 3))]
+    source = make_clip(tmp_path / "in.mkv", frames, codec="ffv1", format="bgr0")
+    arguments = ["apply", str(model), str(source), "--codec", "ffv1", *asked]
+    assert main(arguments) == EXIT_DONE
+    Image.fromarray(frames[0]).save(tmp_path / "in.png")
+    still = ["apply", str(model), str(tmp_path / "in.png"), "--stroke-size", "1", *asked]
+    assert main(still) == EXIT_DONE
+    wanted = np.asarray(Image.open(tmp_path / "in-paint.png"))
+    assert (decoded(tmp_path / "in-paint.mkv")[0] == wanted).all()
+    assert main([*arguments, "--frame", "0", "--overwrite"]) == EXIT_DONE
+    assert (np.asarray(Image.open(tmp_path / "in-paint.png")) == wanted).all()
+
+
 def test_a_folder_of_both_and_the_same_command_again(model, tmp_path, capsys):
     folder = tmp_path / "in"
     folder.mkdir()
