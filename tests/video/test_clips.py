@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from PIL import Image
 
 av = pytest.importorskip("av", reason="clips take the extra video")
 
+from av.stream import Disposition  # noqa: E402
 from making import decoded, frames_of, make_clip, packets_of  # noqa: E402
 
 from fastnst.cli import main  # noqa: E402
@@ -266,6 +269,62 @@ def test_what_is_no_clip_is_called_what_it_is(model, tmp_path, capsys):
         assert told in one_line(capsys), name
         assert not list(tmp_path.glob("*-paint*"))
     assert not list(tmp_path.glob(".*.part"))
+
+
+def with_cover(path: Path, clip: Path) -> Path:
+    """A clip with a cover picture, as an album's film has it."""
+    picture = io.BytesIO()
+    make_picture(200, 100).save(picture, "PNG")
+    with av.open(str(clip)) as given, av.open(str(path), "w") as container:
+        streams = {s.index: container.add_stream_from_template(s) for s in given.streams}
+        cover = container.add_mux_stream("png", width=200, height=100)
+        cover.disposition = Disposition.attached_pic
+        for packet in given.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                container.mux(packet)
+        packet = av.Packet(picture.getvalue())
+        packet.stream, packet.pts, packet.dts, packet.time_base = cover, 0, 0, Fraction(1, 1000)
+        container.mux(packet)
+    return path
+
+
+def test_a_cover_is_no_frame_and_comes_along(tmp_path):
+    frames = frames_of(20)
+    source = with_cover(tmp_path / "in.mp4", make_clip(tmp_path / "a.mp4", frames, sound="aac"))
+    assert copied(source, tmp_path / "out.mp4", ClipOptions(start=0.2)) == ""
+    for path, count in ((source, 20), (tmp_path / "out.mp4", 15)):
+        with av.open(str(path)) as container:
+            moving, cover = container.streams.video
+            assert (moving.width, cover.width) == (64, 200)
+            assert cover.disposition & Disposition.attached_pic
+            assert sum(1 for _ in container.decode(video=0)) == count
+    assert copied(source, tmp_path / "out.mkv") == ".mkv can't hold its cover (png): left out"
+
+
+def test_interlaced_frames_are_made_whole_and_keep_their_times(tmp_path):
+    with av.open(str(tmp_path / "in.mkv"), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width = video.height = 64
+        video.pix_fmt = "yuv420p"
+        video.options = {"x264-params": "interlaced=1:tff=1"}
+        for number in range(12):
+            # Every second row is of a later moment.
+            pixels = np.zeros((64, 64, 3), np.uint8)
+            pixels[::2, 10 + 2 * number :] = pixels[1::2, 14 + 2 * number :] = 200
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts = number
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    assert copied(tmp_path / "in.mkv", tmp_path / "out.mkv") == "interlaced: made whole by bwdif"
+    before, after = (packets_of(tmp_path / name, "video") for name in ("in.mkv", "out.mkv"))
+    assert [place for place, _ in before] == [place for place, _ in after]
+    # Rows that stood out like a comb lie together.
+    combs = [
+        np.abs(np.diff(decoded(tmp_path / name)[6].astype(int), axis=0)).mean()
+        for name in ("in.mkv", "out.mkv")
+    ]
+    assert combs[1] < 0.5 * combs[0]
 
 
 def test_a_clip_that_ends_before_its_header_says(tmp_path):
