@@ -33,7 +33,6 @@ COMMANDS = {
     "validate": "what a checkpoint is worth: iterations of optimization, likeness to the painting",
     "gallery": "one photograph in every style that comes with fastnst",
     "export": "a checkpoint becomes an ONNX file, checked on the spot",
-    "serve": "a page in the browser that stylizes there, for this machine or any host",
     "info": "what a checkpoint knows about itself",
 }
 

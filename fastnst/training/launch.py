@@ -16,13 +16,10 @@ from torch import distributed as dist
 
 from fastnst.config import TrainConfig
 from fastnst.errors import ConfigError, TrainingError
-from fastnst.machine.signals import EndRequest
 from fastnst.training.ranks import PATIENCE, Ranks
 
 # How gloo's and NCCL's errors, which are RuntimeErrors, say that another process is gone.
 LOST = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe", "socket")
-# Seconds that are left for saving, after a signal to end. torchrun and SLURM wait about as long.
-GRACE = 30.0
 
 
 @contextlib.contextmanager
@@ -114,21 +111,15 @@ def device_of(ranks: Ranks, device: torch.device) -> torch.device:
 
 
 @contextlib.contextmanager
-def naming_lost_ranks(ranks: Ranks, save: Callable[[], str]) -> Iterator[None]:
+def naming_lost_ranks(ranks: Ranks, save: Callable[[], str] = lambda: "") -> Iterator[None]:
     """TrainingError where another process of the run is gone; ``save`` keeps what can be kept, and
     says how to go on with it.
     """
-    if ranks.count == 1:
+    try:
         yield
-        return
-    # What started the processes ends them all, by a signal, where one has ended; there is still
-    # something to save and to tell. (Lightning takes its own handlers away by then.)
-    with EndRequest(echo=GRACE):
-        try:
-            yield
-        except RuntimeError as error:
-            if not any(word in str(error).lower() for word in LOST):
-                raise
-            raise TrainingError(
-                f"process {ranks.rank} of {ranks.count}: another one of them has ended{save()}"
-            ) from error
+    except RuntimeError as error:
+        if ranks.count == 1 or not any(word in str(error).lower() for word in LOST):
+            raise
+        raise TrainingError(
+            f"process {ranks.rank} of {ranks.count}: another one of them has ended{save()}"
+        ) from error

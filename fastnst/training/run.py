@@ -103,7 +103,7 @@ def train(
     Of several processes that train together (``fastnst.training.launch``) the first tells and
     writes everything. Raises a FastnstError for anything that the user can mend.
     """
-    with joined(config) as ranks:
+    with joined(config) as ranks, naming_lost_ranks(ranks):
         told = (notify, on_progress, on_download) if ranks.first else (None, None, None)
         with ranks.as_one():
             prepared = _prepared(config, ranks, told[0], told[2])
@@ -184,7 +184,8 @@ def _fit(
 ) -> TrainResult:
     module, best, watchers = prepared.module, prepared.best, prepared.watchers
     ranks = module.ranks
-    logger = run_logger(config) if ranks.first else None
+    with ranks.as_one():
+        logger = run_logger(config) if ranks.first else None
     run_folder = ranks.decided(lambda: Path(logger.log_dir if logger else ""))
     last = run_folder / "last.ckpt"
     interruption = Interruption(ranks)
@@ -197,6 +198,8 @@ def _fit(
         interruption,
     ]
     with contextlib.ExitStack() as around:
+        if ranks.count > 1:
+            around.enter_context(interruption.request)
         around.enter_context(quiet_lightning())
         around.enter_context(naming_a_full_disk(run_folder))
         trainer = build_trainer(

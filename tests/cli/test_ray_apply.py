@@ -190,6 +190,14 @@ def test_addresses_come_in_pairs(script):
             script.planned(arguments, flags, "wave")
 
 
+def test_addresses_may_stand_behind_their_options(script, photos, tmp_path):
+    pytest.importorskip("pyarrow")
+    flags = [f"--output=file://{tmp_path}/out", "wave", f"file://{photos}"]
+    todo, kept, stores = script.planned(script.parsed(flags)[1], flags, "wave")
+    assert (len(todo), kept) == (16, [])
+    assert stores == (f"file://{photos}", f"file://{tmp_path}/out")
+
+
 def test_results_that_are_there_are_left_out_of_the_work(script, photos, tmp_path):
     out = tmp_path / "out"
     (out / "more").mkdir(parents=True)

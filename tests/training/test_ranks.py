@@ -18,6 +18,7 @@ from fastnst.config import TrainConfig
 from fastnst.errors import ConfigError, DataError, ToldElsewhereError
 from fastnst.machine.signals import EndRequest
 from fastnst.training import launch
+from fastnst.training import run as training_run
 from fastnst.training.budget import Budget
 from fastnst.training.data.dataset import EndlessBatches
 from fastnst.training.module import StyleTraining
@@ -143,20 +144,15 @@ def test_two_with_one_photograph_are_one_with_two(forkserver, alone_args, tmp_pa
     assert main(resume) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "can't resume with other settings: processes was 2, is 1" in line
-    again = Run(forkserver, tmp_path / "again", [
-        *without(resume, "--log-dir"), "--log-dir", str(tmp_path / "again"),
-    ])  # fmt: skip
-    assert again.ended() == [0, 0], again.said()
-    assert load_checkpoint(last_of(tmp_path / "again")).step == 30
 
 
 def breaks_the_second_once() -> None:
-    """One process meets a loss that is no number, at the step after 25."""
+    """One process meets a loss that is no number, after its fifth step."""
     real, done = StyleTraining.losses, []
 
     def losses(self, content):
         parts, *others = real(self, content)
-        if self.ranks.rank == 1 and self.global_step >= 25 and not done:
+        if self.ranks.rank == 1 and self.global_step >= 5 and not done:
             done.append(self.global_step)
             broken = {**parts.terms, "style": parts.terms["style"] * float("nan")}
             parts = parts.with_numbers([parts.total * float("nan"), *broken.values(),
@@ -166,15 +162,19 @@ def breaks_the_second_once() -> None:
     StyleTraining.losses = losses
 
 
-def test_all_go_back_where_one_has_gone_astray(forkserver, alone_args, tmp_path):
+def test_all_go_back_where_one_has_gone_astray(forkserver, alone_args, photos, tmp_path):
+    (photos / "photo03.jpg").write_bytes(b"no picture")
     arguments = [*alone_args, "--batch-size", "1", "--log-dir", str(tmp_path / "logs"),
                  "--output", str(tmp_path / "x.ckpt")]  # fmt: skip
-    arguments[arguments.index("20")] = "40"
+    arguments[arguments.index("20")] = "14"
     run = Run(forkserver, tmp_path / "logs", arguments, breaks_the_second_once)
     assert run.ended() == [0, 0], run.said()
     first, second = run.said()
     assert first.count("going back to the weights of step") == 1
     assert "the style loss is not a finite number" in first
+    # Whichever process met it.
+    (listed,) = (tmp_path / "logs").rglob("bad_files.txt")
+    assert "photo03.jpg: not a readable picture" in listed.read_text()
     assert second == ""
     assert all(bool(torch.isfinite(v).all()) for v in weights(tmp_path / "x.ckpt").values())
 
@@ -194,6 +194,27 @@ def test_an_error_of_one_ends_both_and_is_told_once(forkserver, alone_args, tmp_
     run = Run(forkserver, tmp_path / "again", arguments, of_second=second)
     assert run.ended() == [2, 2]
     assert "processes 0 and 1 differ in data: all need the same files" in run.said()[0]
+
+
+def ends_the_second() -> None:
+    """One process dies before there is anything to train."""
+    real = training_run.read_styles
+
+    def read_styles(config):
+        if os.environ["RANK"] == "1":
+            os._exit(9)
+        return real(config)
+
+    training_run.read_styles = read_styles
+
+
+def test_where_one_dies_early_the_other_says_so_in_a_line(forkserver, alone_args, tmp_path):
+    arguments = [*alone_args, "--batch-size", "1", "--log-dir", str(tmp_path / "logs"),
+                 "--output", str(tmp_path / "x.ckpt")]  # fmt: skip
+    run = Run(forkserver, tmp_path / "logs", arguments, ends_the_second)
+    assert run.ended() == [1, 9]
+    (line,) = run.said()[0].splitlines()
+    assert line == "fastnst: error: process 0 of 2: another one of them has ended"
 
 
 @pytest.mark.long

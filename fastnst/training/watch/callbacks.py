@@ -175,7 +175,9 @@ class Interruption(pl.Callback):
 
     def __init__(self, ranks: Ranks) -> None:
         self.ranks = ranks
-        # torchrun passes on a Ctrl-C that its processes had from the terminal already.
+        # torchrun passes on a Ctrl-C that its processes had from the terminal already, and ends by
+        # a signal those that are left where one has ended. They still have to save and to tell, so
+        # that there ``fastnst.training.run`` holds the request for longer than the run itself.
         self.request = EndRequest(ECHO if ranks.count > 1 else 0.0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -195,9 +197,13 @@ class Interruption(pl.Callback):
             trainer.should_stop = True
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.request.__exit__(None, None, None)
+        self._release()
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        self.request.__exit__(None, None, None)
+        self._release()
+
+    def _release(self) -> None:
+        if self.ranks.count == 1:
+            self.request.__exit__(None, None, None)

@@ -1,1 +1,0 @@
-"""A page in the browser that stylizes there: nothing leaves the machine."""
