@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastnst.checkpoint.shipped import find_model
 from fastnst.cli.clips import add_clip_options, clip_options, clip_progress
@@ -78,9 +78,10 @@ def parser() -> OneLineParser:
         help="a picture, stretched over each input: stylize where it is white",
     )  # fmt: skip
     parser.add_argument(
-        "--stroke-size", type=_stroke_size, default="auto", metavar="auto|FACTOR",
-        help="strokes so many times as large as the network's own; 'auto', the default, lets them "
-        "keep their share of pictures whose short side is longer than 512 pixels",
+        "--stroke-size", type=_stroke_size, metavar="auto|FACTOR",
+        help="strokes so many times as large as the network's own (default of clips: 1); 'auto', "
+        "the default of pictures, lets them keep their share of those whose short side is longer "
+        "than 512 pixels",
     )  # fmt: skip
     parser.add_argument(
         "--tile", type=_tile, default="auto", metavar="auto|off|N",
@@ -160,7 +161,8 @@ def file_options(arguments: argparse.Namespace) -> FileOptions:
     from fastnst.stylize.effects import Effects
     from fastnst.stylize.file_options import FileOptions
 
-    effects = Effects(arguments.strength, arguments.keep_colors, arguments.stroke_size)
+    strokes: Any = "auto" if arguments.stroke_size is None else arguments.stroke_size
+    effects = Effects(arguments.strength, arguments.keep_colors, strokes)
     return FileOptions(
         arguments.max_size,
         arguments.max_pixels,

@@ -51,9 +51,10 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
 
 def clip_options(arguments: argparse.Namespace) -> ClipOptions:
     """They, checked. Raises ConfigError."""
+    strokes = 1.0 if arguments.stroke_size is None else arguments.stroke_size
     return ClipOptions(
         arguments.codec, arguments.quality, arguments.preset, arguments.start, arguments.end,
-        arguments.frame, arguments.smooth,
+        arguments.frame, arguments.smooth, strokes,
     )  # fmt: skip
 
 

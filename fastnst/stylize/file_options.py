@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +36,10 @@ class FileOptions:
     metadata: Literal["none", "icc", "keep"] = "icc"
     allow_truncated: bool = False
     clip: ClipOptions = ClipOptions()
+
+    def of_frames(self) -> FileOptions:
+        """What becomes of a clip's frames: strokes are ``clip.stroke_size``'s."""
+        return replace(self, effects=replace(self.effects, stroke_size=self.clip.stroke_size))
 
 
 @dataclass(frozen=True)

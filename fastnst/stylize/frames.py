@@ -33,7 +33,8 @@ class Clips:
     def stylize(self, source: Path, target: Path) -> str:
         """Stylize a clip into another, with its sound and all that goes along.
 
-        Each frame becomes what ``Stylizer.stylize_file`` makes of it; with ``options.max_size`` an
+        Each frame becomes what ``Stylizer.stylize_file`` makes of it with ``options.of_frames()``;
+        with ``options.max_size`` an
         even number of rows and columns. Returns what is worth telling. Raises ClipReadError,
         ClipWriteError or ConfigError; FileExistsError where, without ``overwrite``, there is a
         target by now.
@@ -54,7 +55,7 @@ class _Frames:
     """Pixels (H, W, 3) to pixels, each frame by itself."""
 
     def __init__(self, stylizer: Stylizer, options: FileOptions) -> None:
-        self.stylizer, self.options = stylizer, options
+        self.stylizer, self.options = stylizer, options.of_frames()
         # What is worth telling, once for all frames.
         self.news: dict[str, None] = {}
 

@@ -111,7 +111,8 @@ def _compute(
     if decoded is None:
         return job, None, _clip(run, job) if run.moves(job) else _kept(job)
     try:
-        finished = run.stylizer.stylize_decoded(decoded.result(), run.options)
+        options = run.options.of_frames() if is_clip(job.source) else run.options
+        finished = run.stylizer.stylize_decoded(decoded.result(), options)
     except FastnstError as error:
         return job, None, _failed(job, error)
     done = Outcome(job, "done", _about(job, finished.news))

@@ -17,7 +17,7 @@ from fastnst.errors import ClipReadError, ClipWriteError, ConfigError
 from fastnst.machine.files import atomic_write, reason
 from fastnst.video.beside import Ahead, Behind
 from fastnst.video.options import ClipOptions
-from fastnst.video.probe import Clip, told
+from fastnst.video.probe import Clip, is_cover, told
 from fastnst.video.read import Piece, Reader, exact, part_of
 from fastnst.video.smooth import Gate
 from fastnst.video.write import Look, Writer, can_hold
@@ -180,4 +180,6 @@ def _taken_along(clip: Clip, target: Path) -> tuple[list[Stream], list[str]]:
 
 def _name(stream: Any) -> str:
     context = stream.codec_context
+    if is_cover(stream):
+        return f"cover ({context.name})"
     return f"{stream.type} {context.name}" if context is not None else f"stream of {stream.type}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from fastnst.errors import ClipReadError, ClipWriteError, ConfigError
 
@@ -25,8 +26,10 @@ class ClipOptions:
     ``codec`` is one of ``CODECS`` ("ffv1" loses nothing), ``quality`` the encoder's own measure
     (0..63, less is better) and ``preset`` its word for speed. ``start`` and ``end``, in seconds
     from the clip's beginning, cut a part out; ``frame`` takes the one picture that is seen at that
-    time instead. ``smooth`` 0..1 is how much of the frame before stays where nothing moves. Raises
-    ConfigError for values out of range.
+    time instead. ``smooth`` 0..1 is how much of the frame before stays where nothing moves.
+    ``stroke_size`` is for frames what the effect of that name is for pictures, 1 unless told:
+    coarse to fine takes twice as long, and what pans smoothly flickers with it. Raises ConfigError
+    for values out of range.
     """
 
     codec: str = "auto"
@@ -36,6 +39,7 @@ class ClipOptions:
     end: float | None = None
     frame: float | None = None
     smooth: float = 0.0
+    stroke_size: float | Literal["auto"] = 1.0
 
     def __post_init__(self) -> None:
         if self.codec not in CODECS:
@@ -78,4 +82,7 @@ def written_clip_suffix(source: Path) -> str:
 def check_writable_clip(path: Path) -> None:
     """Raises ClipWriteError unless the path's suffix is that of a container that is written."""
     if path.suffix.lower() not in CONTAINERS:
-        raise ClipWriteError(f"{path}: clips are written as {' '.join(sorted(CONTAINERS))}")
+        known = " ".join(sorted(CONTAINERS))
+        raise ClipWriteError(
+            f"{path}: clips are written as {known}; --frame TIME takes a picture of one"
+        )

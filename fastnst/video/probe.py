@@ -39,8 +39,9 @@ class Clip:
         self.container = _opened(path)
         videos = [s for s in self.container.streams.video if not is_cover(s)]
         if not videos:
+            kinds = self._kinds()
             self.container.close()
-            raise ClipReadError(f"{path}: has no pictures that move, only {self._kinds()}")
+            raise ClipReadError(f"{path}: has no pictures that move, only {kinds}")
         # As players choose: what is marked as the default, of several the largest.
         self.picture: VideoStream = max(
             videos, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height)

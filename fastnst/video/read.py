@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fastnst.errors import ClipReadError
 from fastnst.video.colour import Colours, ToRGB, colours_of, has_alpha
 from fastnst.video.deinterlace import Deinterlacer
-from fastnst.video.probe import MICROSECONDS, Clip, told
+from fastnst.video.probe import MICROSECONDS, Clip, is_cover, told
 
 Pixels = NDArray[np.uint8]
 
@@ -144,7 +144,7 @@ class Reader:
                 return
             if packet.dts is None:
                 # Of the file's end, or without a time to come along at.
-                if packet.size and packet.stream is picture:
+                if packet.size and (packet.stream is picture or is_cover(packet.stream)):
                     yield packet
                 continue
             time = packet.dts * packet.time_base
@@ -221,6 +221,10 @@ class Reader:
 
     def _shifted(self, packet: Packet[Any]) -> bool:
         """Whether another stream's packet is in the part, whose times are told from its begin."""
+        if is_cover(packet.stream):
+            # It is of no time, whatever the part.
+            packet.pts = packet.dts = 0
+            return True
         if packet.pts is None or packet.dts is None:
             return False
         if not self.part.has(packet.pts, packet.time_base):

@@ -162,6 +162,7 @@ class Writer:
             colours = look.colours
             context.colorspace, context.color_range = colours.matrix, colours.range
             context.color_primaries, context.color_trc = colours.primaries, colours.transfer
+        stream.disposition = self.clip.picture.disposition
         stream.options = dict(_settings(self.encoder, self.options))
         return stream
 

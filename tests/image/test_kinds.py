@@ -75,7 +75,7 @@ KINDS = {
     "a.svg": (b"<?xml version='1.0'?>\n<svg xmlns='x'/>", "an SVG drawing"),
     "a.pdf": (b"%PDF-1.7\n", "a PDF document"),
     "a.psd": (b"8BPS\0\1" + bytes(20), "a Photoshop document"),
-    "a.mp4": (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(40), "a video"),
+    "mp4.jpg": (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(40), "a video"),
     "a.jxl": (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
     "lfs.jpg": (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS"),
     "._a.jpg": (b"\0\5\x16\7\0\2\0\0Mac OS X" + bytes(60), "what macOS keeps beside a file"),
