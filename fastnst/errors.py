@@ -9,6 +9,7 @@
     ├── OutputError             a result that can't be given on standard output (exit code 1)
     ├── DataError               a photo collection that can't be trained on
     ├── BackboneError           weights of the loss network that can't be had
+    ├── DownloadError           a file on the network that can't be fetched
     ├── CheckpointError         a checkpoint that can't be read, trusted or written
     ├── ExportError             an exported file that is not what it should be (exit code 1)
     ├── TrainingError           a training run that broke down (exit code 1)
@@ -69,6 +70,10 @@ class DataError(FastnstError):
 
 class BackboneError(FastnstError):
     """Weights of the loss network that can't be had or don't fit."""
+
+
+class DownloadError(FastnstError):
+    """A file on the network that can't be fetched, or is another than the one that is known."""
 
 
 class CheckpointError(FastnstError):

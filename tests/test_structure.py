@@ -17,7 +17,8 @@ ROOT = Path(fastnst.__file__).parent
 # A room imports only from rooms below it.
 FLOORS = [
     "errors", "config", "machine", "networks", "image", "video", "checkpoint", "perceptual",
-    "strips", "photos", "engines", "stylize", "export", "optimize", "validate", "training", "cli", "__main__",
+    "strips", "photos", "engines", "stylize", "export", "optimize", "validate", "training", "page",
+    "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -7,44 +7,23 @@ before anything unpickles it, and only its convolutions stay in the cache, as sa
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import http.client
 import os
-import threading
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from fastnst.errors import BackboneError
+from fastnst.errors import BackboneError, DownloadError
 from fastnst.machine.cache import cache_folder
+from fastnst.machine.download import Progress, Source, download
 from fastnst.machine.files import atomic_write, reason, sha256_file
 from fastnst.perceptual.backbone import TRUNKS, Backbone
 
-# Called with the bytes that have come and the bytes to come.
-Progress = Callable[[int, int], None]
-
 EMBEDDED = Path(__file__).with_name("embedded.safetensors")
-# Without a network this is how long "auto" takes to find out, at the most.
-CONNECT_SECONDS = 8.0
-CHUNK = 1 << 20
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file on the network: its address, SHA-256 and size in bytes."""
-
-    url: str
-    sha256: str
-    size: int
-
 
 SOURCES: dict[str, Source] = {
     "vgg19": Source(
@@ -189,80 +168,18 @@ def _fetched(name: str, on_progress: Progress | None) -> Backbone:
     )
     if os.environ.get("FASTNST_OFFLINE"):
         raise BackboneError(f"{name}: FASTNST_OFFLINE is set; {advice}")
-    download = folder / f"{name}-{os.getpid()}.part"
+    fetched = folder / f"{name}-{os.getpid()}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _download(source, download, on_progress)
-        weights = _convolutions(_load_state(download), download)
+        download(source, fetched, on_progress)
+        weights = _convolutions(_load_state(fetched), fetched)
         with atomic_write(_cache_file(name)) as file:
             file.write(save(weights, {"backbone": name, "source_sha256": source.sha256}))
-    except BackboneError as error:
+    except (BackboneError, DownloadError) as error:
         raise BackboneError(f"{name}: {error}; {advice}") from error
     except OSError as error:
         raise BackboneError(f"{name}: {folder}: {reason(error)}; {advice}") from error
     finally:
         with contextlib.suppress(OSError):
-            download.unlink()
+            fetched.unlink()
     return Backbone(name, weights, f"sha256:{source.sha256}")
-
-
-def _download(source: Source, target: Path, on_progress: Progress | None) -> None:
-    """Raises BackboneError unless the file has come whole and has the right SHA-256."""
-    digest = hashlib.sha256()
-    with _opened(source.url) as response, open(target, "wb") as file:
-        total = int(response.headers.get("Content-Length") or source.size)
-        done = 0
-        for chunk in _chunks(response):
-            digest.update(chunk)
-            file.write(chunk)
-            done += len(chunk)
-            if on_progress is not None:
-                on_progress(done, total)
-    if done < total:
-        raise BackboneError(f"the download was cut short after {done} of {total} bytes")
-    if digest.hexdigest() != source.sha256:
-        raise BackboneError(f"the download has the wrong SHA-256 {digest.hexdigest()}")
-
-
-def _chunks(response: IO[bytes]) -> Iterator[bytes]:
-    try:
-        while chunk := response.read(CHUNK):
-            yield chunk
-    except http.client.IncompleteRead as error:
-        yield error.partial
-    except (OSError, http.client.HTTPException) as error:
-        raise BackboneError(f"the download broke off ({_why(error)})") from error
-
-
-def _opened(url: str) -> Any:
-    """The response to a GET, or BackboneError within ``CONNECT_SECONDS``.
-
-    In a thread of its own: neither looking up a name nor trying several addresses in turn heeds
-    the socket's timeout.
-    """
-    outcome: list[Any] = []
-
-    def connect() -> None:
-        try:
-            outcome.append(urllib.request.urlopen(url, timeout=CONNECT_SECONDS))
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    thread.join(CONNECT_SECONDS)
-    if not outcome:
-        raise BackboneError(f"no answer within {CONNECT_SECONDS:g} s")
-    if isinstance(outcome[0], urllib.error.HTTPError):
-        outcome[0].close()
-        raise BackboneError(f"the server answers {outcome[0].code} {outcome[0].reason}")
-    if isinstance(outcome[0], Exception):
-        raise BackboneError(f"no connection ({_why(outcome[0])})")
-    return outcome[0]
-
-
-def _why(error: Exception) -> str:
-    cause = getattr(error, "reason", error)
-    if isinstance(cause, OSError):
-        return reason(cause)
-    return str(cause) or type(cause).__name__

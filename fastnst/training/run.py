@@ -17,11 +17,11 @@ from fastnst.checkpoint.description import ancestors
 from fastnst.config import TrainConfig
 from fastnst.errors import CheckpointError, ConfigError
 from fastnst.machine.device import choose_device, has_bfloat16
+from fastnst.machine.download import Progress as DownloadProgress
 from fastnst.machine.files import make_writable, reason
 from fastnst.networks.modules import TransferNetwork
 from fastnst.perceptual.build import build_loss
 from fastnst.perceptual.losses import PerceptualLoss
-from fastnst.perceptual.weights import Progress as DownloadProgress
 from fastnst.photos.collection import find_photos, hold_out, pick_evenly
 from fastnst.photos.crops import center_crops
 from fastnst.training.budget import Budget, style_ramp

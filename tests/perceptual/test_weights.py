@@ -18,8 +18,10 @@ import torchvision
 from safetensors import safe_open
 
 from fastnst.errors import BackboneError
+from fastnst.machine import download
+from fastnst.machine.download import Source
 from fastnst.perceptual import weights
-from fastnst.perceptual.weights import Source, load_backbone
+from fastnst.perceptual.weights import load_backbone
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +132,7 @@ def test_a_refused_connection_is_said_at_once(server, vgg16_file, monkeypatch):
 
 
 def test_auto_falls_back_to_the_embedded_trunk_when_nobody_answers(server, vgg16_file, monkeypatch):
-    monkeypatch.setattr(weights, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(download, "CONNECT_SECONDS", 0.5)
     with socket.socket() as silent:  # Listens, and never accepts.
         silent.bind(("127.0.0.1", 0))
         silent.listen(0)
@@ -143,12 +145,12 @@ def test_auto_falls_back_to_the_embedded_trunk_when_nobody_answers(server, vgg16
     [line] = told
     assert "embedded" in line
     assert "no answer within" in line
-    assert weights.CONNECT_SECONDS < 10
+    assert download.CONNECT_SECONDS < 10
 
 
 @pytest.mark.parametrize("hangs", [False, True])
 def test_a_name_that_can_not_be_looked_up_is_told_in_time(hangs, server, vgg16_file, monkeypatch):
-    monkeypatch.setattr(weights, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(download, "CONNECT_SECONDS", 0.5)
     use(monkeypatch, "vgg16", "http://nowhere.invalid/vgg16.pth", vgg16_file)
     released = threading.Event()
 
