@@ -27,12 +27,13 @@ DEMO = Path(__file__).parents[1] / "demo" / "cat.jpg"
 # Sides of a thumbnail in pixels: what a screen of two pixels a point shows well.
 THUMBNAIL = 200
 QUALITY = 85
-# Whose paintings the shipped styles learned (checkpoints/README.md).
+# Whose paintings the shipped styles learned (checkpoints/README.md), with soft hyphens in long
+# words.
 PAINTINGS = {
-    "chrysanthemums": ("Chrysanthemums", "Claude Monet"),
-    "composition_vii": ("Composition VII", "Wassily Kandinsky"),
+    "chrysanthemums": ("Chrysan\u00adthemums", "Claude Monet"),
+    "composition_vii": ("Compo\u00adsition VII", "Wassily Kandinsky"),
     "early_morning_in_ro": ("Early Morning in Ro…", "Paul Klee"),
-    "improvisation_deluge": ("Improvisation Deluge", "Wassily Kandinsky"),
+    "improvisation_deluge": ("Improvi\u00adsation Deluge", "Wassily Kandinsky"),
     "irises": ("Irises", "Vincent van Gogh"),
     "shipwreck": ("The Shipwreck", "J. M. W. Turner"),
     "starry_night": ("The Starry Night", "Vincent van Gogh"),

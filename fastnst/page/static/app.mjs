@@ -10,7 +10,7 @@ import { zipped } from "./zip.mjs";
 
 const at = (id) => document.getElementById(id);
 const studio = new Studio();
-const gallery = new Gallery(at("grid"), () => update());
+const gallery = new Gallery(at("grid"), at("chosen"), () => update());
 // Work on pictures up to this size ends soon enough for the next to wait; larger is cancelled.
 const SHORT_WORK = 1_000_000;
 
@@ -132,7 +132,7 @@ async function paint(one) {
     showWork("");
     show(one.view);
     describe();
-    at("download").disabled = false;
+    at("pair").hidden = false;
   } catch (error) {
     showWork("");
     if (error instanceof Cancelled) return;
@@ -167,7 +167,7 @@ function stop() {
 function choose(one) {
   item = one;
   at("note").hidden = true;
-  at("download").disabled = true;
+  at("pair").hidden = !one.result;
   if (one.view) show(one.view);
   strip();
   return update();

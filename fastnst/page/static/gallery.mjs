@@ -7,8 +7,10 @@ const MOST_BYTES = 100_000_000;
 export class Gallery {
   styles = [];
 
-  constructor(grid, chosen) {
+  // `caption` says which style is chosen.
+  constructor(grid, caption, chosen) {
     this.grid = grid;
+    this.caption = caption;
     this.chosen = chosen;
   }
 
@@ -26,7 +28,15 @@ export class Gallery {
   }
 
   select(style) {
-    this.grid.querySelectorAll("input")[this.styles.indexOf(style)].checked = true;
+    const input = this.grid.querySelectorAll("input")[this.styles.indexOf(style)];
+    input.checked = true;
+    input.closest("label").scrollIntoView({ block: "nearest", inline: "nearest" });
+    this.caption.textContent = named(style);
+  }
+
+  #choose(style) {
+    this.caption.textContent = named(style);
+    this.chosen(style);
   }
 
   // A file of one's own; `check` fails for one that is no model.
@@ -38,7 +48,7 @@ export class Gallery {
     if (file.size > MOST_BYTES) throw new Told(`${file.name} is too large for a model (over 100 MB).`);
     const name = file.name.replace(/\.onnx$/i, "");
     const style = {
-      name, title: name.replaceAll("_", " "), painter: "Your own", thumbnail: "",
+      name, title: name.replaceAll("_", " "), painter: "your own", thumbnail: "",
       key: `${file.name} ${file.size} ${file.lastModified}`,
       model: () => file.arrayBuffer(),
     };
@@ -57,16 +67,22 @@ export class Gallery {
     input.type = "radio";
     input.name = "style";
     input.value = style.name;
-    input.addEventListener("change", () => this.chosen(style));
-    label.append(input, thumbnail(style), spanOf("name", style.title));
-    if (style.painter) label.append(spanOf("by", style.painter));
+    input.setAttribute("aria-label", named(style));
+    input.addEventListener("change", () => this.#choose(style));
+    label.title = named(style);
+    label.append(input, thumbnail(style), spanOf("name", style.label ?? style.title));
     this.grid.append(label);
   }
 }
 
+// Titles may say where they may be broken.
+const whole = (title) => title.replaceAll("\u00ad", "");
+
 function fetched(row) {
   return {
     ...row,
+    title: whole(row.title),
+    label: row.title,
     key: row.sha256,
     async model() {
       const answer = await fetch(row.file);
@@ -75,6 +91,8 @@ function fetched(row) {
     },
   };
 }
+
+const named = ({ title, painter }) => (painter ? `${title}, ${painter}` : title);
 
 function thumbnail({ title, thumbnail: address }) {
   if (!address) return spanOf("thumb", title.slice(0, 1).toUpperCase());
