@@ -104,7 +104,8 @@ def _readable(files: list[Path], tell: Callable[[str], None]) -> Iterator[Style]
                 model, name = _exported(file)
             yield _style(name, name.replace("_", " "), "", model)
         except FastnstError as error:
-            tell(f"left out: {error}")
+            named = str(file) in str(error)
+            tell(f"left out: {error}" if named else f"left out: {file}: {error}")
         except OSError as error:
             tell(f"left out: {file}: {reason(error)}")
         # ONNX Runtime's errors have no common class; a file that is a stranger's may raise any.
