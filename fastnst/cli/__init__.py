@@ -33,6 +33,7 @@ COMMANDS = {
     "validate": "what a checkpoint is worth: iterations of optimization, likeness to the painting",
     "gallery": "one photograph in every style that comes with fastnst",
     "export": "a checkpoint becomes an ONNX file, checked on the spot",
+    "serve": "a page in the browser from which nothing leaves the machine",
     "info": "what a checkpoint knows about itself",
 }
 

@@ -1,0 +1,75 @@
+// The page's end of the worker: models are loaded, pictures run, work is cancelled by ending it.
+
+export class Cancelled extends Error {}
+
+export class Engine {
+  #worker = null;
+  #waiting = new Map();
+  #next = 0;
+  #loaded = "";
+  backend = "";
+  threads = 1;
+
+  // What the worker answers to one message; `step` gets what comes before that.
+  #ask(message, transferred = [], step = () => {}) {
+    this.#worker ??= this.#started();
+    const id = this.#next++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject, step });
+      this.#worker.postMessage({ ...message, id }, transferred);
+    });
+  }
+
+  #started() {
+    const worker = new Worker(new URL("worker.mjs", import.meta.url), { type: "module" });
+    worker.onmessage = ({ data }) => {
+      const asked = this.#waiting.get(data.id);
+      if (!asked) return;
+      if (data.type === "step") return asked.step(data);
+      this.#waiting.delete(data.id);
+      if (data.type !== "failed") return asked.resolve(data);
+      const error = new Error(data.why);
+      error.during = data.during;
+      asked.reject(error);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.#end(new Error(event.message || "the worker did not start"));
+    };
+    return worker;
+  }
+
+  #end(error) {
+    this.#worker?.terminate();
+    this.#worker = null;
+    this.#loaded = "";
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const { reject } of waiting) reject(error);
+  }
+
+  cancel() {
+    this.#end(new Cancelled());
+  }
+
+  get busy() {
+    return this.#waiting.size > 0;
+  }
+
+  // `style.model()` gives its file's bytes.
+  async load(style) {
+    if (this.#loaded === style.key) return;
+    this.#loaded = "";
+    const model = await style.model();
+    const { backend, threads } = await this.#ask({ type: "load", model });
+    this.#loaded = style.key;
+    [this.backend, this.threads] = [backend, threads];
+  }
+
+  // Of `photo` {data, height, width} the worker gets a copy: it may be ended at any time. `view` is
+  // the longest side of what is shown.
+  run(photo, strokes, view, step) {
+    const copy = { ...photo, data: photo.data.slice() };
+    return this.#ask({ type: "run", photo: copy, strokes, view }, [copy.data.buffer], step);
+  }
+}

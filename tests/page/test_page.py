@@ -1,0 +1,293 @@
+"""The page in a real browser: the picture that fastnst apply gives, and nothing that leaves."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+from helpers import make_picture
+from page_helpers import CHROMIUM, real_runtime, served, two_styles
+from PIL import Image
+
+from fastnst.checkpoint.shipped import shipped_models
+from fastnst.cli import main
+from fastnst.page.build import write_folder
+from fastnst.page.site import TYPES, site
+from fastnst.stylize.effects import Effects
+from fastnst.stylize.stylizer import Stylizer
+
+pytest.importorskip("onnx", reason="the extra 'export' is not installed")
+pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed")
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
+expect = playwright.expect
+# Milliseconds that a busy machine may take for a picture.
+PATIENCE = 60_000
+
+
+@pytest.fixture(scope="module")
+def files():
+    return site(two_styles(), real_runtime())
+
+
+@pytest.fixture(scope="module")
+def browser():
+    arguments = [
+        "--no-sandbox",
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+    ]
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def server(files):
+    with served(files) as server:
+        yield server
+
+
+class Opened:
+    """The page, opened; all that it said on the console and all that it asked for."""
+
+    def __init__(self, context, url: str) -> None:
+        self.page = context.new_page()
+        self.troubles: list[str] = []
+        self.asked: list[str] = []
+        self.page.on(
+            "console", lambda said: said.type == "error" and self.troubles.append(said.text)
+        )
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        # The context's requests are the workers' too.
+        context.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(url)
+        self.page.wait_for_selector("html[data-ready]")
+
+    def give(self, *files: tuple[str, bytes]) -> None:
+        rows = [{"name": n, "mimeType": "image/png", "buffer": content} for n, content in files]
+        self.page.set_input_files("#files", rows)
+
+    def painted(self, text: str) -> None:
+        """Wait until the status says ``text`` of a finished picture."""
+        pattern = re.compile(re.escape(text) + r".* in \d")
+        expect(self.page.locator("#status")).to_have_text(pattern, timeout=PATIENCE)
+
+    def download(self, button: str = "#download") -> bytes:
+        with self.page.expect_download(timeout=PATIENCE) as waiting:
+            self.page.click(button)
+        with open(waiting.value.path(), "rb") as file:
+            return file.read()
+
+    def pixels(self) -> np.ndarray:
+        """The picture, downloaded as PNG."""
+        self.page.select_option("#format", "image/png")
+        return np.asarray(Image.open(io.BytesIO(self.download()))).astype(int)
+
+
+@pytest.fixture
+def opened(browser, server):
+    context = browser.new_context(viewport={"width": 1100, "height": 800})
+    opened = Opened(context, server.url)
+    yield opened
+    context.close()
+    assert opened.troubles == []
+    assert {url.split("/")[2] for url in opened.asked if not url.startswith("blob:")} == {
+        f"127.0.0.1:{server.server_port}"
+    }
+
+
+def png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def apply():
+    stylizer = Stylizer(shipped_models()["wave"], engine="torch", device="cpu")
+    return lambda picture, **effects: np.asarray(
+        stylizer.picture(picture, Effects(**effects))
+    ).astype(int)
+
+
+def test_the_picture_is_that_of_apply(opened, apply):
+    for width, height in ((257, 131), (640, 480), (1, 1)):
+        picture = make_picture(width, height, width)
+        opened.give((f"p{width}.png", png(picture)))
+        opened.painted(f"{width} × {height} pixels")
+        found = opened.pixels()[..., :3]
+        apart = np.abs(found - apply(picture))
+        # In a picture of one pixel a norm divides rounding by next to nothing.
+        assert found.shape == (height, width, 3)
+        assert apart.max() <= (8 if width == 1 else 1)
+        assert width == 1 or apart.mean() < 0.1
+    assert "WebAssembly" in opened.page.text_content("#backend")
+    assert opened.page.evaluate("crossOriginIsolated")
+
+
+def test_a_larger_picture_is_painted_coarse_to_fine_as_apply_does(opened, apply):
+    picture = make_picture(760, 620, 5)
+    opened.give(("large.png", png(picture)))
+    opened.painted("760 × 620 pixels")
+    apart = np.abs(opened.pixels()[..., :3] - apply(picture))
+    assert (apart.max() <= 8, apart.mean() < 0.1) == (True, True)
+    # It is no single pass.
+    assert np.abs(apply(picture, stroke_size=1.0) - apply(picture)).mean() > 2
+
+
+def test_strength_and_colours_are_those_of_apply_without_another_pass(opened, apply):
+    picture = make_picture(200, 150, 3)
+    opened.give(("p.png", png(picture)))
+    opened.painted("200 × 150 pixels")
+    before = opened.page.text_content("#status")
+    opened.page.locator("#strength").fill("0")
+    assert np.array_equal(opened.pixels()[..., :3], np.asarray(picture))
+    opened.page.locator("#strength").fill("40")
+    opened.page.locator("#colors").check()
+    expected = apply(picture, strength=0.4, keep_colors=True)
+    assert np.abs(opened.pixels()[..., :3] - expected).max() <= 1
+    assert opened.page.text_content("#status") == before
+    opened.page.select_option("#strokes", "2")
+    opened.page.locator("#strength").fill("100")
+    opened.page.locator("#colors").uncheck()
+    expect(opened.page.locator("#status")).not_to_have_text(before, timeout=PATIENCE)
+    opened.painted("200 × 150 pixels")
+    apart = np.abs(opened.pixels()[..., :3] - apply(picture, stroke_size=2.0))
+    assert (apart.max() <= 8, apart.mean() < 0.1) == (True, True)
+
+
+def test_transparency_is_put_back(opened, apply):
+    picture = make_picture(64, 48).convert("RGBA")
+    picture.putalpha(Image.linear_gradient("L").resize((64, 48)))
+    opened.give(("clear.png", png(picture)))
+    opened.painted("64 × 48 pixels")
+    assert np.array_equal(opened.pixels()[..., 3], np.asarray(picture)[..., 3])
+
+
+def test_what_is_no_picture_says_so_and_the_rest_goes_on(opened):
+    error = opened.page.locator("#error")
+    good = png(make_picture(50, 40))
+    for name, content, told in (
+        ("empty.png", b"", "empty (0 bytes)"),
+        ("broken.png", good[:60], "can’t be read"),
+        ("wave.ckpt", b"PK", "fastnst export wave.ckpt"),
+        ("other.onnx", b"not a model", "no model file"),
+    ):
+        opened.give((name, content))
+        expect(error).to_contain_text(told, timeout=PATIENCE)
+        expect(error).to_contain_text(name)
+    opened.give(("good.png", good))
+    opened.painted("50 × 40 pixels")
+    expect(error).to_be_hidden()
+
+
+def test_a_style_of_ones_own_is_dropped_and_used(opened, tmp_path, apply):
+    model = tmp_path / "my_wave.onnx"
+    arguments = [
+        "export",
+        str(shipped_models()["wave"]),
+        "--io",
+        "float-nchw",
+        "--output",
+        str(model),
+    ]
+    assert main(arguments) == 0
+    picture = make_picture(120, 90)
+    opened.give(("p.png", png(picture)))
+    opened.painted("The Great Wave, 120 × 90")
+    transfer = opened.page.evaluate_handle(
+        """bytes => { const moved = new DataTransfer();
+        moved.items.add(new File([new Uint8Array(bytes)], "my_wave.onnx")); return moved; }""",
+        list(model.read_bytes()),
+    )
+    opened.page.dispatch_event("body", "drop", {"dataTransfer": transfer})
+    opened.painted("my wave, 120 × 90")
+    assert np.abs(opened.pixels()[..., :3] - apply(picture)).max() <= 1
+
+
+def test_several_pictures_end_in_a_zip(opened):
+    opened.give(
+        *((f"p{i}.png", png(make_picture(60 + i, 50, i))) for i in range(3)),
+        ("p0.png", png(make_picture(9, 9))),
+    )
+    opened.painted("60 × 50")
+    opened.page.select_option("#format", "image/png")
+    with zipfile.ZipFile(io.BytesIO(opened.download("#all"))) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["p0-wave.png", "p1-wave.png", "p2-wave.png", "p0-wave-2.png"]
+        sizes = [Image.open(io.BytesIO(archive.read(name))).size for name in archive.namelist()]
+    assert sizes == [(60, 50), (61, 50), (62, 50), (9, 9)]
+    expect(opened.page.locator("#status")).to_contain_text("4 of 4")
+
+
+def test_work_is_stopped_and_started_again(opened):
+    opened.give(("large.png", png(make_picture(1500, 1200))))
+    opened.page.click("#cancel", timeout=PATIENCE)
+    expect(opened.page.locator("#status")).to_have_text("Stopped.")
+    opened.give(("small.png", png(make_picture(80, 60))))
+    opened.painted("80 × 60")
+
+
+def test_the_keyboard_alone_suffices(opened):
+    page = opened.page
+    page.get_by_role("radio", name="The Great Wave").focus()
+    page.keyboard.press("ArrowRight")
+    opened.painted("Udnie, ")
+    page.locator("#divider").focus()
+    page.keyboard.press("End")
+    assert page.locator("#frame").evaluate("f => f.style.getPropertyValue('--at')") == "100%"
+    small = page.evaluate(
+        """() => [...document.querySelectorAll("button, select, label.style, input[type=range]")]
+        .filter(e => e.offsetParent && (e.offsetHeight < 44 || e.offsetWidth < 44)).map(e => e.id)"""
+    )
+    assert small == []
+
+
+def test_the_camera_is_painted_and_a_picture_taken(opened):
+    button = opened.page.locator("#camera")
+    button.click()
+    expect(opened.page.locator("#status")).to_contain_text("a second", timeout=PATIENCE)
+    button.click()
+    opened.painted("pixels")
+    expect(button).to_have_text(re.compile("Camera"))
+
+
+def test_the_folder_works_below_an_address_and_without_a_network(browser, files, tmp_path):
+    write_folder(files, tmp_path / "site" / "below")
+
+    class Plain(SimpleHTTPRequestHandler):
+        """A host that sends none of the headers."""
+
+        extensions_map = {**SimpleHTTPRequestHandler.extensions_map, **TYPES}  # noqa: RUF012
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    host = ThreadingHTTPServer(("127.0.0.1", 0), partial(Plain, directory=tmp_path / "site"))
+    thread = threading.Thread(target=host.serve_forever, args=(0.05,))
+    thread.start()
+    context = browser.new_context()
+    url = f"http://127.0.0.1:{host.server_port}/below/"
+    try:
+        opened = Opened(context, url)
+        # Its worker adds the headers and the page comes anew, once.
+        isolated = "() => globalThis.crossOriginIsolated && document.documentElement.dataset.ready"
+        opened.page.wait_for_function(isolated, timeout=PATIENCE)
+    finally:
+        host.shutdown()
+        host.server_close()
+        thread.join()
+    opened.page.goto(url)
+    opened.page.wait_for_selector("html[data-ready]")
+    opened.page.get_by_role("radio", name="Udnie").check(force=True)
+    opened.painted("Udnie, ")
+    assert opened.troubles == []
+    context.close()
