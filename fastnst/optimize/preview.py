@@ -23,11 +23,11 @@ from fastnst.image import (
 )
 from fastnst.image.contact_sheet import Tile, contact_sheet
 from fastnst.machine.device import choose_device
+from fastnst.machine.download import Progress as DownloadProgress
 from fastnst.optimize.curves import descend
 from fastnst.optimize.sources import check_size
 from fastnst.perceptual.build import build_loss
 from fastnst.perceptual.losses import PerceptualLoss, style_targets
-from fastnst.perceptual.weights import Progress as DownloadProgress
 
 # Each row of the sheet varies one option by these factors of its value.
 FACTORS = {

@@ -16,6 +16,7 @@ from fastnst.config import OptimizeConfig
 from fastnst.errors import OptimizationError
 from fastnst.image import check_output, to_tensor, write_image
 from fastnst.machine.device import choose_device
+from fastnst.machine.download import Progress as DownloadProgress
 from fastnst.machine.signals import EndRequest
 from fastnst.optimize.iterates import (
     AdamSettings,
@@ -29,7 +30,6 @@ from fastnst.optimize.sources import Sources, enlarge, read_sources
 from fastnst.optimize.statistics import write_statistics
 from fastnst.perceptual.build import build_loss
 from fastnst.perceptual.losses import LossParts, PerceptualLoss, style_targets
-from fastnst.perceptual.weights import Progress as DownloadProgress
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from fastnst.config import StyleConfig
+from fastnst.machine.download import Progress
 from fastnst.perceptual.losses import PerceptualLoss, style_targets
-from fastnst.perceptual.weights import Progress, load_backbone
+from fastnst.perceptual.weights import load_backbone
 
 
 def build_loss(

@@ -21,10 +21,10 @@ from torch import Tensor
 from fastnst.checkpoint.contents import Checkpoint
 from fastnst.errors import CheckpointError, DataError, ImageReadError
 from fastnst.image import read_picture, to_picture
+from fastnst.machine.download import Progress as DownloadProgress
 from fastnst.networks.modules import TransferNetwork
 from fastnst.optimize.curves import Curve, descend, iterations_to, noise_like
 from fastnst.perceptual.losses import PerceptualLoss
-from fastnst.perceptual.weights import Progress as DownloadProgress
 from fastnst.perceptual.weights import load_backbone
 from fastnst.photos.collection import find_photos, fingerprint, hold_out, pick_evenly
 from fastnst.photos.crops import center_crop
