@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 import threading
@@ -189,16 +190,15 @@ def test_what_is_no_picture_says_so_and_the_rest_goes_on(opened):
     expect(error).to_be_hidden()
 
 
-def test_a_style_of_ones_own_is_dropped_and_used(opened, tmp_path, apply):
-    model = tmp_path / "my_wave.onnx"
-    model.write_bytes(as_floats("wave"))
+def test_a_style_of_ones_own_is_dropped_and_used(opened, apply):
     picture = make_picture(120, 90)
     opened.give(("p.png", png(picture)))
     opened.painted("The Great Wave, 120 × 90")
     transfer = opened.page.evaluate_handle(
-        """bytes => { const moved = new DataTransfer();
-        moved.items.add(new File([new Uint8Array(bytes)], "my_wave.onnx")); return moved; }""",
-        list(model.read_bytes()),
+        """text => { const moved = new DataTransfer();
+        const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+        moved.items.add(new File([bytes], "my_wave.onnx")); return moved; }""",
+        base64.b64encode(as_floats("wave")).decode(),
     )
     opened.page.dispatch_event("body", "drop", {"dataTransfer": transfer})
     opened.painted("my wave, 120 × 90")
