@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from fastnst.checkpoint.numpy_reader import read_arrays
 from fastnst.checkpoint.shipped import shipped_models
 from fastnst.errors import DownloadError
+from fastnst.export.onnx_graph import onnx_model
 from fastnst.machine.cache import cache_folder
 from fastnst.page import runtime, styles
 from fastnst.page.server import PageServer, open_server
@@ -48,6 +50,13 @@ def two_styles() -> list[styles.Style]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(styles, "shipped_models", lambda: two)
         return styles.page_styles()
+
+
+def as_floats(name: str) -> bytes:
+    """A shipped style as ``fastnst export --io float-nchw`` writes it."""
+    part = read_arrays(shipped_models()[name])
+    network = part.info["network"]
+    return onnx_model(network["kind"], network["options"], part.weights, "float-nchw")
 
 
 @contextmanager

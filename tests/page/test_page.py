@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 import threading
@@ -12,11 +13,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 from helpers import make_picture
-from page_helpers import CHROMIUM, real_runtime, served, two_styles
+from page_helpers import CHROMIUM, as_floats, real_runtime, served, two_styles
 from PIL import Image
 
 from fastnst.checkpoint.shipped import shipped_models
-from fastnst.cli import main
 from fastnst.page.build import write_folder
 from fastnst.page.site import TYPES, site
 from fastnst.stylize.effects import Effects
@@ -112,7 +112,7 @@ def png(picture: Image.Image) -> bytes:
 
 @pytest.fixture(scope="module")
 def apply():
-    stylizer = Stylizer(shipped_models()["wave"], engine="torch", device="cpu")
+    stylizer = Stylizer(shipped_models()["wave"], precision="float32")
     return lambda picture, **effects: np.asarray(
         stylizer.picture(picture, Effects(**effects))
     ).astype(int)
@@ -134,12 +134,12 @@ def test_the_picture_is_that_of_apply(opened, apply):
 
 
 def test_a_larger_picture_is_painted_coarse_to_fine_as_apply_does(opened, apply):
-    picture = make_picture(760, 620, 5)
+    picture = make_picture(600, 540, 5)
     opened.give(("large.png", png(picture)))
-    opened.painted("760 × 620 pixels")
+    opened.painted("600 × 540 pixels")
     apart = np.abs(opened.pixels()[..., :3] - apply(picture))
-    # A level here and there before a pass is more than one after it.
-    assert (apart.max() <= 8, apart.mean() < 0.3) == (True, True)
+    # fastnst's own two engines are 0.12 apart on average in such a picture.
+    assert (apart.max() <= 8, apart.mean() < 0.2) == (True, True)
     # It is no single pass.
     assert np.abs(apply(picture, stroke_size=1.0) - apply(picture)).mean() > 2
 
@@ -162,8 +162,7 @@ def test_strength_and_colours_are_those_of_apply_without_another_pass(opened, ap
     expect(opened.page.locator("#status")).not_to_have_text(before, timeout=PATIENCE)
     opened.painted("200 × 150 pixels")
     apart = np.abs(opened.pixels()[..., :3] - apply(picture, stroke_size=2.0))
-    # A level here and there before a pass is more than one after it.
-    assert (apart.max() <= 8, apart.mean() < 0.3) == (True, True)
+    assert (apart.max() <= 8, apart.mean() < 0.2) == (True, True)
 
 
 def test_transparency_is_put_back(opened, apply):
@@ -191,24 +190,15 @@ def test_what_is_no_picture_says_so_and_the_rest_goes_on(opened):
     expect(error).to_be_hidden()
 
 
-def test_a_style_of_ones_own_is_dropped_and_used(opened, tmp_path, apply):
-    model = tmp_path / "my_wave.onnx"
-    arguments = [
-        "export",
-        str(shipped_models()["wave"]),
-        "--io",
-        "float-nchw",
-        "--output",
-        str(model),
-    ]
-    assert main(arguments) == 0
+def test_a_style_of_ones_own_is_dropped_and_used(opened, apply):
     picture = make_picture(120, 90)
     opened.give(("p.png", png(picture)))
     opened.painted("The Great Wave, 120 × 90")
     transfer = opened.page.evaluate_handle(
-        """bytes => { const moved = new DataTransfer();
-        moved.items.add(new File([new Uint8Array(bytes)], "my_wave.onnx")); return moved; }""",
-        list(model.read_bytes()),
+        """text => { const moved = new DataTransfer();
+        const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+        moved.items.add(new File([bytes], "my_wave.onnx")); return moved; }""",
+        base64.b64encode(as_floats("wave")).decode(),
     )
     opened.page.dispatch_event("body", "drop", {"dataTransfer": transfer})
     opened.painted("my wave, 120 × 90")
@@ -248,7 +238,8 @@ def test_the_keyboard_alone_suffices(opened):
     assert page.locator("#frame").evaluate("f => f.style.getPropertyValue('--at')") == "100%"
     small = page.evaluate(
         """() => [...document.querySelectorAll("button, select, label.style, input[type=range]")]
-        .filter(e => e.offsetParent && (e.offsetHeight < 44 || e.offsetWidth < 44)).map(e => e.id)"""
+        .filter(e => e.offsetParent && Math.min(e.offsetHeight, e.offsetWidth) < 44)
+        .map(e => e.id)"""
     )
     assert small == []
 

@@ -20,6 +20,7 @@ let camera = null;
 let wanted = 0; // of how many updates the last is the one that counts
 let working = false;
 let stopped = false;
+let packing = false; // all pictures, for a zip
 
 const settings = () => ({
   style: gallery.style,
@@ -100,7 +101,7 @@ function describe() {
 // Painting: one picture at a time, the newest wish counts.
 
 async function update() {
-  if (camera || !item || !gallery.style) return;
+  if (camera || packing || !item || !gallery.style) return;
   wanted++;
   stopped = false;
   if (working) {
@@ -146,6 +147,7 @@ async function paint(one) {
 function drop(one) {
   const place = items.indexOf(one);
   items = items.filter((other) => other !== one);
+  URL.revokeObjectURL(one.address);
   if (item === one && items.length) choose(items[Math.min(place, items.length - 1)]);
   else if (item === one) item = null;
   strip();
@@ -248,7 +250,7 @@ async function download() {
 
 async function downloadAll() {
   if (working) return;
-  [working, stopped] = [true, false];
+  [packing, stopped] = [true, false];
   const now = settings();
   const inputs = [at("styles"), at("settings"), at("all"), at("choose")];
   for (const input of inputs) input.disabled = true;
@@ -264,13 +266,14 @@ async function downloadAll() {
     }
   }
   for (const input of inputs) input.disabled = false;
-  working = false;
+  packing = false;
   if (!stopped) {
     showWork("");
     give({ name: `${now.style.name}.zip`, blob: await zipped(files) });
     say(`${files.length} of ${items.length} pictures are in the zip.`);
     complain(failed.join(" "));
   }
+  if (!stopped && item.key !== studio.key(now)) await choose(item);
 }
 
 function unique({ name, blob }, files) {
@@ -354,6 +357,7 @@ function listenToCamera() {
           camera = null;
           at("camera").lastElementChild.textContent = "Camera";
           if (file) take([file]);
+          else if (item) choose(item);
         },
       });
       at("camera").lastElementChild.textContent = "Take the picture";

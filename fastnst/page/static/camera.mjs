@@ -7,7 +7,7 @@ const LARGEST = 512;
 const FAST = 90;
 const SLOW = 200;
 
-// `engine.run` paints; `shown` has settings(), show(view), say(text) and ended(file), which gets
+// `engine.paint` paints; `shown` has settings(), show(view), say(text) and ended(file), which gets
 // the picture that was taken. Rejects where there is no camera, or it is refused.
 export async function startCamera(video, engine, shown) {
   const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
@@ -41,9 +41,8 @@ export async function startCamera(video, engine, shown) {
   async function loop() {
     while (running) {
       const { style } = shown.settings();
-      await engine.load(style);
       const photo = grab(side);
-      const done = await engine.run(photo, 1, LARGEST * 4, () => {});
+      const done = await engine.paint(style, photo, 1, LARGEST * 4, () => {});
       if (!running) return;
       shown.show(done.view);
       shown.say(`Camera at ${photo.width} × ${photo.height}, ${(1000 / done.ms).toFixed(0)} pictures a second.`);

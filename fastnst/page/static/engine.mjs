@@ -7,6 +7,7 @@ export class Engine {
   #waiting = new Map();
   #next = 0;
   #loaded = "";
+  #turn = Promise.resolve();
   backend = "";
   threads = 1;
 
@@ -52,24 +53,41 @@ export class Engine {
     this.#end(new Cancelled());
   }
 
-  get busy() {
-    return this.#waiting.size > 0;
+  // One after the other: between a model and its picture no other model may come.
+  #alone(work) {
+    const mine = this.#turn.then(work);
+    this.#turn = mine.catch(() => {});
+    return mine;
   }
 
   // `style.model()` gives its file's bytes.
-  async load(style) {
+  load(style) {
+    return this.#alone(() => this.#load(style));
+  }
+
+  // Of `photo` {data, height, width} the worker gets a copy: it may be ended at any time. `view` is
+  // the longest side of what is shown.
+  paint(style, photo, strokes, view, step) {
+    return this.#alone(async () => {
+      await this.#load(style);
+      const copy = { ...photo, data: photo.data.slice() };
+      const message = { type: "run", photo: copy, strokes, view };
+      try {
+        return await this.#ask(message, [copy.data.buffer], step);
+      } catch (error) {
+        // What failed may have left its memory behind.
+        if (!(error instanceof Cancelled)) this.#end(error);
+        throw error;
+      }
+    });
+  }
+
+  async #load(style) {
     if (this.#loaded === style.key) return;
     this.#loaded = "";
     const model = await style.model();
     const { backend, threads } = await this.#ask({ type: "load", model });
     this.#loaded = style.key;
     [this.backend, this.threads] = [backend, threads];
-  }
-
-  // Of `photo` {data, height, width} the worker gets a copy: it may be ended at any time. `view` is
-  // the longest side of what is shown.
-  run(photo, strokes, view, step) {
-    const copy = { ...photo, data: photo.data.slice() };
-    return this.#ask({ type: "run", photo: copy, strokes, view }, [copy.data.buffer], step);
   }
 }

@@ -67,14 +67,23 @@ function putCoarse(result, coarse) {
   }
 }
 
-// `network` makes a picture of a picture, asynchronously; `seen` gets what was painted so far.
-export async function painted(network, photo, enlarged, seen = () => {}) {
+// The sizes up to the first of more than `most` pixels, and that one as large as `most` allows.
+function within(most, sizes) {
+  const beyond = sizes.findIndex(([height, width]) => height * width > most);
+  if (beyond < 0) return sizes;
+  const [height, width] = sizes[beyond];
+  const last = divided([height, width], Math.sqrt((height * width) / most));
+  return [...sizes.slice(0, beyond), last];
+}
+
+// `network` makes a picture of a picture, asynchronously; `seen` gets what was painted so far. A
+// pass has at most so many pixels: what is larger is enlarged with the photograph's detail. Also
+// gives the size that was painted.
+export async function painted(most, network, photo, strokes, seen = () => {}) {
   const full = sizeOf(photo);
-  if (enlarged === 1) return network(photo);
-  if (enlarged < 1) {
-    return resampled(await network(resampled(photo, divided(full, enlarged))), full);
-  }
-  const sizes = steps(full, enlarged);
+  const enlarged = enlargedFor(full, strokes);
+  const planned = enlarged > 1 ? steps(full, enlarged) : [[1, 1], divided(full, enlarged)];
+  const sizes = within(most, planned);
   let result = await network(resampled(photo, sizes[1]));
   for (let place = 2; place < sizes.length; place++) {
     seen(result, place - 1, sizes.length - 1);
@@ -83,20 +92,8 @@ export async function painted(network, photo, enlarged, seen = () => {}) {
     result = await network(withDetail(coarse, resampled(photo, size), grid));
     putCoarse(result, coarse);
   }
-  return result;
-}
-
-// The same where a pass may have at most so many pixels: a larger picture is painted smaller, then
-// enlarged with the photograph's detail. Also says how many pixels were painted.
-export async function paintedWithin(most, network, photo, strokes, seen) {
-  const full = sizeOf(photo);
-  const pixels = full[0] * full[1];
-  const shrink = Math.max(1, Math.sqrt(pixels / most));
-  const size = divided(full, shrink);
-  let enlarged = enlargedFor(size, strokes === "auto" ? "auto" : Math.max(strokes / shrink, 0.01));
-  // Finer strokes take a larger pass: as fine as there is room for.
-  enlarged = Math.max(enlarged, Math.min(1, Math.sqrt((size[0] * size[1]) / most)));
-  const result = await painted(network, resampled(photo, size), enlarged, seen);
-  if (shrink === 1) return { result, painted: size };
-  return { result: withDetail(result, photo, size), painted: size };
+  const last = sizes.at(-1);
+  const isWhole = last[0] >= full[0] && last[1] >= full[1];
+  result = isWhole ? resampled(result, full) : withDetail(result, photo, last);
+  return { result, size: isWhole ? full : last };
 }

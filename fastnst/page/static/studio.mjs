@@ -52,8 +52,8 @@ export class Studio {
     this.#keep(item);
     const key = this.key(settings);
     if (item.key === key) return;
-    await this.engine.load(settings.style);
-    const done = await this.engine.run(photo, settings.strokes, VIEW, step);
+    const { style, strokes } = settings;
+    const done = await this.engine.paint(style, photo, strokes, VIEW, step);
     Object.assign(item, { result: done.result, view: done.view, painted: done.painted, ms: done.ms, key });
   }
 

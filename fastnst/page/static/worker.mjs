@@ -2,7 +2,7 @@
 // Out: {type: "ready", id, backend, threads}, {type: "step", id, ...}, {type: "done", id, ...},
 // {type: "failed", id, why}. Buffers are transferred.
 
-import { paintedWithin } from "./paint.mjs";
+import { painted } from "./paint.mjs";
 import { resampled } from "./resample.mjs";
 
 // Pixels of one pass of the network: 12 million took 2.5 GB, and WebAssembly ends at 4.
@@ -152,7 +152,7 @@ async function run({ id, photo, strokes, view }) {
       result: result.data.slice(), photo: before.data });
   };
   let passes = 0;
-  const { result, painted } = await paintedWithin(MOST, network, own, strokes, (...told) => {
+  const { result, size } = await painted(MOST, network, own, strokes, (...told) => {
     passes++;
     seen(...told);
   });
@@ -161,7 +161,7 @@ async function run({ id, photo, strokes, view }) {
   const shown = { height: small.height, width: small.width,
     result: copy(small, result), photo: copy(before, own) };
   self.postMessage(
-    { type: "done", id, ms: performance.now() - began, passes: passes + 1, painted,
+    { type: "done", id, ms: performance.now() - began, passes: passes + 1, painted: size,
       result: result.data, view: shown },
     [result.data.buffer, shown.result.buffer, shown.photo.buffer],
   );
