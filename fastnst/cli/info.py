@@ -83,7 +83,7 @@ def _validation(validation: Any) -> dict[str, str]:
     for size, summary in validation.items():
         if not isinstance(summary, dict):
             continue
-        rows |= _looks(size, summary)
+        rows |= _looks(size, summary) | _flicker(summary)
         counts = summary.get("k")
         if isinstance(counts, dict):
             low, median, high = (
@@ -109,6 +109,16 @@ def _looks(size: str, summary: Mapping[str, Any]) -> dict[str, str]:
     if "rank" in summary:
         text += f"; its own painting is the nearest on {rank_text(summary['rank'])}"
     return {f"looks at {size}": text}
+
+
+def _flicker(summary: Mapping[str, Any]) -> dict[str, str]:
+    """A row of flicker, where it was measured."""
+    levels = summary.get("flicker")
+    if not isinstance(levels, dict) or not levels:
+        return {}
+    from fastnst.validate.summaries import flicker_text
+
+    return {"flicker": f"{flicker_text(levels)} (levels of 255)"}
 
 
 def _pairs(entries: Mapping[str, Any]) -> str:

@@ -96,6 +96,7 @@ def run(argv: Sequence[str]) -> int:
             raise ConfigError(f"--{name} must be at least {least}, not {getattr(arguments, name)}")
     from fastnst.checkpoint.contents import load_checkpoint
     from fastnst.machine.device import choose_device
+    from fastnst.validate.flicker import measure_flicker
     from fastnst.validate.measure import choose_photos
     from fastnst.validate.report import check_report, store_validation, write_report
     from fastnst.validate.summaries import summarize
@@ -114,6 +115,9 @@ def run(argv: Sequence[str]) -> int:
     summaries = {
         str(size): summarize(found, arguments.iterations, device) for size, found in results.items()
     }
+    flicker = measure_flicker(checkpoint, photos.files)
+    for summary in summaries.values():
+        summary["flicker"] = flicker
     head = {
         "model": str(checkpoint.path),
         "style": checkpoint.style_name,
@@ -198,8 +202,11 @@ def _watcher(
 
 
 def _tell(summaries: dict[str, Any]) -> None:
-    from fastnst.validate.summaries import looks_text, quartiles_text, rank_text
+    from fastnst.validate.summaries import flicker_text, looks_text, quartiles_text, rank_text
 
+    levels = next(iter(summaries.values()))["flicker"]
+    if levels:
+        say(f"flicker in levels of 255: {flicker_text(levels)}")
     for size, summary in summaries.items():
         say(f"at {size}: {looks_text(summary)} (means of {summary['photos']} photographs)")
         if "rank" in summary:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from fastnst.checkpoint.contents import Checkpoint
+from fastnst.engines.engine import open_engine
+from fastnst.errors import ImageReadError
+from fastnst.image import read_picture, resize_short_side
 
 Pixels = NDArray[np.uint8]
 Network = Callable[[Pixels], Pixels]
@@ -28,6 +35,8 @@ MOTIONS: dict[str, Motion] = {
     "noise": STILL, "brightness": STILL,
 }  # fmt: skip
 CASES = tuple(MOTIONS)
+# Those that a validation measures, on so many photographs: a camera that moves, or stands.
+VALIDATED, PHOTOGRAPHS = ("pan 1", "pan 1.3/0.7", "noise"), 4
 
 
 def flicker(network: Network, photographs: Sequence[Image.Image], case: str) -> tuple[float, float]:
@@ -48,6 +57,24 @@ def flicker(network: Network, photographs: Sequence[Image.Image], case: str) -> 
         ]
     change, floor = np.mean(found, axis=0)
     return float(change), float(floor)
+
+
+def measure_flicker(checkpoint: Checkpoint, files: Sequence[Path]) -> dict[str, float]:
+    """``flicker`` of a checkpoint for each of ``VALIDATED``, on the first of these photographs that
+    can be read; nothing where none can. Raises CheckpointError.
+    """
+    weights = {name: value.numpy() for name, value in checkpoint.weights.items()}
+    engine = open_engine("auto", "cpu", checkpoint.info["network"], weights, path=checkpoint.path)
+    least = WINDOW + 2 * AROUND
+    photographs: list[Image.Image] = []
+    for path in files:
+        with contextlib.suppress(ImageReadError):
+            photographs.append(resize_short_side(read_picture(path, least), least))
+        if len(photographs) == PHOTOGRAPHS:
+            break
+    if not photographs:
+        return {}
+    return {case: round(flicker(engine, photographs, case)[0], 3) for case in VALIDATED}
 
 
 def frames(photograph: Image.Image, case: str, seed: int = 0) -> Iterator[Pixels]:

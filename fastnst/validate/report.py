@@ -23,6 +23,7 @@ from fastnst.machine.files import atomic_write, make_writable, reason
 from fastnst.validate.measure import SHOWN, STARTS, PhotoResult
 from fastnst.validate.summaries import (
     count_text,
+    flicker_text,
     looks_text,
     merged,
     quartiles_text,
@@ -147,6 +148,8 @@ def _rows(summary: Mapping[str, Any]) -> dict[str, str]:
     rows = {"likeness, kept, means": looks_text(summary)}
     if "rank" in summary:
         rows["its own painting is the nearest on"] = rank_text(summary["rank"])
+    if "flicker" in summary:
+        rows["flicker, levels of 255"] = flicker_text(summary["flicker"])
     return rows | {
         "k from noise": quartiles_text(summary, "k"),
         "k from the photograph": quartiles_text(summary, "k_from_content"),

@@ -19,7 +19,9 @@ from fastnst.validate.paintings import Looks
 PAPERS_ITERATIONS = 500
 NOT_MEASURED = "not measured"
 # What a validation without iterations measures anew; the rest a checkpoint keeps from before.
-WITHOUT_ITERATIONS = ("photos", "network_loss", "unchanged_loss", "likeness", "kept", "rank")
+WITHOUT_ITERATIONS = (
+    "photos", "network_loss", "unchanged_loss", "likeness", "kept", "rank", "flicker",
+)  # fmt: skip
 
 
 def summarize(results: Sequence[PhotoResult], limit: int, device: torch.device) -> dict[str, Any]:
@@ -141,6 +143,11 @@ def looks_text(found: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{name} {float(found[name]):.2f}" for name in ("likeness", "kept") if name in found
     )
+
+
+def flicker_text(levels: Mapping[str, Any]) -> str:
+    """As in pan 1 11.7, noise 1.9; of a summary's ``flicker``."""
+    return ", ".join(f"{case}: {float(level):.1f}" for case, level in levels.items())
 
 
 def rank_text(rank: Mapping[str, Any]) -> str:

@@ -215,7 +215,7 @@ def test_several_pictures_do_not_become_one(model, tmp_path, monkeypatch, capsys
     for given in (["a.png", "b.png"], ["*.png"], ["in"]):
         for name in ("out.png", "out.JPEG", "new/out.webp"):
             assert main(["apply", str(model), *given, "--output", name]) == EXIT_USAGE
-            assert "names one picture, but there are several" in one_line(capsys)
+            assert "names one file, but there are several" in one_line(capsys)
     assert files(tmp_path) == before
     # One that is there is what it is, and a dot alone makes no picture.
     Path("out.png").mkdir()

@@ -18,7 +18,7 @@ from fastnst.config import TrainConfig
 from fastnst.errors import ConfigError, DataError, ToldElsewhereError
 from fastnst.machine.signals import EndRequest
 from fastnst.training import launch
-from fastnst.training import run as training_run
+from fastnst.training import setup as training_setup
 from fastnst.training.budget import Budget
 from fastnst.training.data.dataset import EndlessBatches
 from fastnst.training.module import StyleTraining
@@ -198,14 +198,14 @@ def test_an_error_of_one_ends_both_and_is_told_once(forkserver, alone_args, tmp_
 
 def ends_the_second() -> None:
     """One process dies before there is anything to train."""
-    real = training_run.read_styles
+    real = training_setup.read_styles
 
     def read_styles(config):
         if os.environ["RANK"] == "1":
             os._exit(9)
         return real(config)
 
-    training_run.read_styles = read_styles
+    training_setup.read_styles = read_styles
 
 
 def test_where_one_dies_early_the_other_says_so_in_a_line(forkserver, alone_args, tmp_path):

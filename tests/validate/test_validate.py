@@ -36,6 +36,7 @@ from fastnst.perceptual.losses import PerceptualLoss, style_targets
 from fastnst.photos.collection import find_photos, hold_out
 from fastnst.photos.crops import center_crops
 from fastnst.validate import measure as validating
+from fastnst.validate.flicker import VALIDATED
 from fastnst.validate.measure import choose_photos
 
 
@@ -152,8 +153,11 @@ def test_validate_measures_stores_and_reports(model, photos, style, backbone, tm
     assert set(info["validation"]) == {"32", "48"}
     assert {"median", "q1", "q3"} <= set(info["validation"]["32"]["k"])
     assert info["validation"]["32"]["photos"] == 3
+    assert set(info["validation"]["48"]["flicker"]) == set(VALIDATED)
     main(["info", str(model)])
-    assert "worth at 48" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "worth at 48" in told
+    assert "flicker         pan 1: " in told
 
 
 def test_a_network_that_is_never_reached_is_worth_more_than_the_limit(
