@@ -66,6 +66,11 @@ def onnx_model(
     return graph.file({"fastnst.io": io, **(properties or {})})
 
 
+def is_half(weights: Mapping[str, np.ndarray]) -> bool:
+    """Whether float16 holds every weight as it is."""
+    return all(np.array_equal(value.astype(np.float16), value) for value in weights.values())
+
+
 def described(kind: str, options: Mapping[str, int]) -> str:
     """A network's kind and options as text, for a file's metadata."""
     return json.dumps({"kind": kind, "options": dict(options)}, sort_keys=True)

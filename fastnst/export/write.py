@@ -12,7 +12,7 @@ from fastnst import __version__
 from fastnst.checkpoint.description import style_name
 from fastnst.checkpoint.mixing import Mixture
 from fastnst.errors import ConfigError, ExportError
-from fastnst.export.onnx_graph import Io, described, onnx_model
+from fastnst.export.onnx_graph import Io, described, is_half, onnx_model
 from fastnst.export.verify import Difference, differences
 from fastnst.machine.files import atomic_write, make_writable, reason
 
@@ -52,7 +52,7 @@ def export_onnx(
     than rounding, or where the file can't be written; ConfigError without the extra ``export``.
     """
     network = mixture.info["network"]
-    half = _is_half(mixture) if options.half is None else options.half
+    half = is_half(mixture.weights) if options.half is None else options.half
     if half and not _fits_half(mixture):
         raise ConfigError("--weights float16: some weights are too large for it; take float32")
     properties = {
@@ -81,12 +81,6 @@ def export_onnx(
     except OSError as error:
         raise ExportError(f"{target}: can't be written ({reason(error)})") from error
     return len(content)
-
-
-def _is_half(mixture: Mixture) -> bool:
-    """Whether float16 holds every weight as it is."""
-    weights = mixture.weights.values()
-    return all(np.array_equal(value.astype(np.float16), value) for value in weights)
 
 
 def _fits_half(mixture: Mixture) -> bool:

@@ -17,7 +17,7 @@ from fastnst.checkpoint.description import style_name
 from fastnst.checkpoint.numpy_reader import read_arrays
 from fastnst.checkpoint.shipped import shipped_models
 from fastnst.errors import CheckpointError, ConfigError, FastnstError
-from fastnst.export.onnx_graph import described, onnx_model
+from fastnst.export.onnx_graph import described, is_half, onnx_model
 from fastnst.export.verify import onnx_runtime
 from fastnst.machine.cache import cache_folder
 from fastnst.machine.files import atomic_write, reason
@@ -122,7 +122,6 @@ def _exported(path: Path) -> tuple[bytes, str]:
     """A checkpoint as an ONNX file, its kernels in float16 where that loses nothing; its style."""
     part = read_arrays(path)
     network = part.info["network"]
-    half = all(np.array_equal(w.astype(np.float16), w) for w in part.weights.values())
     name = style_name(part.info)
     properties = {
         "fastnst.version": __version__,
@@ -130,7 +129,7 @@ def _exported(path: Path) -> tuple[bytes, str]:
         "fastnst.network": described(network["kind"], network["options"]),
     }
     kind = network["kind"], network["options"]
-    return onnx_model(*kind, part.weights, "uint8-hwc", half, properties), name
+    return onnx_model(*kind, part.weights, "uint8-hwc", is_half(part.weights), properties), name
 
 
 def _style(name: str, title: str, painter: str, model: bytes) -> Style:
