@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import ExifTags, Image
+
+from fastnst.image.cicp import PRIMARIES, high_range_told, told_by_numbers
 
 SRGB, ADOBE_RGB, UNCALIBRATED = 1, 2, 0xFFFF
 # Modes of RGB, in which alone a camera's colours come.
@@ -17,21 +20,41 @@ ADOBE_PRIMARIES = (
     (0.20528, 0.62567, 0.06087),
     (0.14919, 0.06322, 0.74457),
 )
-ADOBE_GAMMA = 563 / 256
 D50 = (0.9642, 1.0, 0.8249)
+
+
+def _curve(values: Sequence[int]) -> bytes:
+    """A curve of so many samples, or of one, an exponent times 256."""
+    body = b"curv\0\0\0\0" + struct.pack(f">I{len(values)}H", len(values), *values)
+    return body + bytes(-len(body) % 4)
+
+
+def _of_srgb(level: float) -> float:
+    """Light of a level 0..1 (IEC 61966-2-1)."""
+    return level / 12.92 if level <= 0.04045 else ((level + 0.055) / 1.055) ** 2.4
+
+
+ADOBE_CURVE = _curve([563])
+SRGB_CURVE = _curve([round(65535 * _of_srgb(sample / 1023)) for sample in range(1024)])
 
 
 def profile_of(image: Image.Image) -> tuple[bytes | None, list[str]]:
     """The ICC profile to convert a picture by, if any, and what is worth telling of its colours.
 
-    Cameras tell Adobe RGB without one (Exif 2.32, 4.6.6 and DCF 2.0): by the index "R03".
+    AVIF and HEIC may tell by numbers instead (``fastnst.image.cicp``). Cameras tell Adobe RGB
+    without one (Exif 2.32, 4.6.6 and DCF 2.0): by the index "R03".
     """
     embedded = image.info.get("icc_profile")
     if embedded or image.mode not in OF_CAMERAS:
         return embedded, []
+    numbers = told_by_numbers(image)
+    if numbers is not None:
+        primaries = PRIMARIES.get(numbers[0])
+        profile = None if primaries is None else rgb_profile(primaries, SRGB_CURVE)
+        return profile, high_range_told(numbers[1])
     space, index = _told_by_exif(image)
     if space == ADOBE_RGB or (space != SRGB and index == "R03"):
-        return rgb_profile(ADOBE_PRIMARIES, ADOBE_GAMMA), []
+        return rgb_profile(ADOBE_PRIMARIES, ADOBE_CURVE), []
     return None, [UNKNOWN] if space == UNCALIBRATED else []
 
 
@@ -47,12 +70,11 @@ def _told_by_exif(image: Image.Image) -> tuple[int | None, str]:
     return space, index.strip("\0 ") if isinstance(index, str) else ""
 
 
-def rgb_profile(primaries: tuple[tuple[float, ...], ...], gamma: float) -> bytes:
-    """An ICC profile (ICC.1:2001-04) of RGB: primaries in XYZ under D50, and their exponent."""
+def rgb_profile(primaries: tuple[tuple[float, ...], ...], curve: bytes) -> bytes:
+    """An ICC profile (ICC.1:2001-04) of RGB: primaries in XYZ under D50, and their curve."""
     tags: dict[bytes, bytes] = {b"wtpt": _xyz(D50)}
     for name, primary in zip((b"rXYZ", b"gXYZ", b"bXYZ"), primaries, strict=True):
         tags[name] = _xyz(primary)
-    curve = b"curv\0\0\0\0" + struct.pack(">IHxx", 1, round(gamma * 256))
     tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
     place = 128 + 4 + 12 * len(tags)
     table, data = struct.pack(">I", len(tags)), b""

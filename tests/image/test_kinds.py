@@ -16,7 +16,7 @@ import pytest
 import torch
 from faulty import decoded_by, rgb_profile
 from helpers import contents, files, make_picture, one_line
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, features
 
 from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
@@ -309,3 +309,53 @@ def test_a_profile_goes_before_what_exif_says(tmp_path):
         Image.fromarray(rgb).convert(mode).save(tmp_path / "x.jpg", exif=camera(0xFFFF, "R03"))
         with Image.open(tmp_path / "x.jpg") as plain:
             assert read_picture(tmp_path / "x.jpg").tobytes() == plain.convert("RGB").tobytes()
+
+
+# From linear Display P3 and BT.2020 to linear sRGB, all under D65 (CSS Color 4, 18).
+TO_SRGB = {
+    12: [[1.22494, -0.22494, 0], [-0.04206, 1.04206, 0], [-0.01964, -0.07864, 1.09827]],
+    9: [[1.6605, -0.5877, -0.0728], [-0.1246, 1.1330, -0.0083], [-0.0182, -0.1006, 1.1187]],
+}
+
+
+def by_matrix(pixels: np.ndarray, matrix: list[list[float]]) -> np.ndarray:
+    """Levels by sRGB's curve to light, through a matrix, and back."""
+    level = pixels / 255
+    light = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
+    light = np.clip(light @ np.array(matrix).T, 0, 1)
+    level = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.round(level * 255)
+
+
+def numbered(path, primaries: int, transfer: int) -> np.ndarray:
+    """An AVIF file whose container says these numbers; the pixels that Pillow reads of it."""
+    rgb = muted()
+    Image.fromarray(np.repeat(rgb, 4, 0)).save(path, quality=100, subsampling="4:4:4")
+    data = bytearray(path.read_bytes())
+    place = data.index(b"colrnclx") + 8
+    data[place : place + 4] = struct.pack(">HH", primaries, transfer)
+    path.write_bytes(data)
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow was built without AVIF")
+@pytest.mark.parametrize("primaries", [12, 9])
+def test_avif_that_tells_its_primaries_by_number_is_converted(primaries, tmp_path):
+    path = tmp_path / "x.avif"
+    pixels = numbered(path, primaries, 13)
+    decoded = read_decoded(path)
+    expected = by_matrix(pixels, TO_SRGB[primaries])
+    assert np.abs(np.asarray(decoded.picture) - expected).max() <= 3
+    assert np.abs(pixels - expected).max() > 8
+    assert decoded.news == ()
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow was built without AVIF")
+@pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG"), (13, ""), (1, "")])
+def test_avif_of_high_dynamic_range_is_named(transfer, name, tmp_path):
+    path = tmp_path / "x.avif"
+    pixels = numbered(path, 1, transfer)
+    decoded = read_decoded(path)
+    assert np.array_equal(np.asarray(decoded.picture), pixels)
+    assert [name in told for told in decoded.news] == ([True] if name else [])
