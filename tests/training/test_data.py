@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,3 +136,23 @@ def test_tiny_and_extreme_photographs_are_enlarged(tmp_path):
         file = tmp_path / "x.png"
         make_picture(*size).save(file)
         assert PhotoDataset([file], 32, seed=0)[0].images.shape == (1, 3, 32, 32)
+
+
+def test_a_worker_ends_without_taking_python_down():
+    # Python's end would cut off the thread that sends its last batches, inside PyTorch: an abort.
+    program = (
+        "import sys\n"
+        "from fastnst.training.data.batches import _end_at_once\n"
+        "class Left:\n"
+        "    def __del__(self): sys.__stdout__.write('taken down')\n"
+        "left = Left()\n"
+        "left.itself = left\n"
+        "if len(sys.argv) > 1: _end_at_once(0)\n"
+    )
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", program, *more], check=True, capture_output=True, text=True
+        ).stdout
+        for more in ([], ["worker"])
+    ]
+    assert told == ["taken down", ""]

@@ -254,8 +254,6 @@ def test_only_large_photographs_are_cached_unless_one_says_so(photos, tmp_path, 
     assert sides == [208, 208, 208, 416, 416, 416, 500]
 
 
-# Seen once: a worker that was forked from a process with other tests' threads aborts at its end.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_batches_are_the_same_with_the_cache_cold_warm_and_in_two_processes(large, cache):
     dataset = PhotoDataset(large, 32, 4, cache)
     plain = PhotoDataset(large, 32, 4)

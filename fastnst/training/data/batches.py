@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
+import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -79,8 +81,18 @@ def _decoded(dataset: PhotoDataset, order: EndlessBatches, workers: int) -> Iter
             collate_fn=collate,
             # A worker forked after OpenMP has started may hang; a spawned one can't.
             multiprocessing_context="spawn" if workers else None,
+            worker_init_fn=_end_at_once if workers else None,
         )
         return iter(loader)
+
+
+def _end_at_once(_: int) -> None:
+    """Have this worker's process end without taking Python down first, as a forked one does.
+
+    What it still sends goes through a thread, which Python's end cuts off wherever it is: inside
+    PyTorch's C++ that is an abort (Python before 3.14).
+    """
+    atexit.register(os._exit, 0)
 
 
 def _try_processes(count: int) -> None:
