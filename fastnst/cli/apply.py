@@ -31,6 +31,7 @@ from fastnst.errors import (
 
 if TYPE_CHECKING:
     from fastnst.stylize.file_options import FileOptions
+    from fastnst.stylize.job import Job
     from fastnst.stylize.stylizer import Stylizer
 
 # How a path ends that is a folder's, whether it is there or not.
@@ -145,10 +146,11 @@ def run(argv: Sequence[str]) -> int:
     given = arguments.output
     arguments.into_folder = given is not None and given.endswith(FOLDER_ENDS)
     arguments.output = None if given is None else Path(given)
-    from fastnst.cli.pipes import STREAM, piped
+    from fastnst.cli.pipes import is_piped, receive
 
-    if STREAM in (*arguments.inputs, arguments.output):
-        return piped(arguments, _stylize)
+    arguments.piped = is_piped(arguments)
+    if arguments.piped:
+        receive(arguments)
     return _stylize(arguments)
 
 
@@ -188,22 +190,34 @@ def open_stylizer(arguments: argparse.Namespace) -> Stylizer:
     return stylizer
 
 
+def _jobs(arguments: argparse.Namespace, style_name: str) -> Sequence[Job]:
+    """What is to be done, or one machine's share of it."""
+    from fastnst.stylize.jobs import Wanted, plan_jobs, stream_job
+
+    wanted = Wanted(
+        arguments.output, style_name, arguments.into_folder, arguments.overwrite,
+        arguments.frame is not None,
+    )  # fmt: skip
+    jobs: Sequence[Job]
+    if arguments.piped:
+        jobs = [stream_job(arguments.inputs[0], wanted)]
+    else:
+        jobs = plan_jobs(arguments.inputs, wanted, say)
+    part, parts = arguments.shard
+    return jobs[part - 1 :: parts]
+
+
 def _stylize(arguments: argparse.Namespace) -> int:
     options = file_options(arguments)
-    from fastnst.stylize.jobs import plan_jobs, run_jobs
+    from fastnst.image import InMemory
+    from fastnst.stylize.jobs import run_jobs
 
     stylizer = open_stylizer(arguments)
-    part, parts = arguments.shard
-    planned = plan_jobs(
-        arguments.inputs, arguments.output, stylizer.name, arguments.into_folder,
-        arguments.overwrite, say, arguments.frame is not None,
-    )  # fmt: skip
-    jobs = planned[part - 1 :: parts]
+    jobs = _jobs(arguments, stylizer.name)
     status, started = StatusLine(), time.monotonic()
     counts = dict.fromkeys(("done", "kept", "failed"), 0)
     named_kept = 0
-    watch = None if getattr(arguments, "quiet", False) else clip_progress(status)
-    outcomes = run_jobs(stylizer, jobs, options, arguments.overwrite, watch)
+    outcomes = run_jobs(stylizer, jobs, options, arguments.overwrite, clip_progress(status))
     for number, outcome in enumerate(outcomes, 1):
         job, state, message = outcome.job, outcome.state, outcome.message
         counts[state] += 1
@@ -214,9 +228,9 @@ def _stylize(arguments: argparse.Namespace) -> int:
         if arguments.json:
             row = {"source": str(job.source), "target": str(job.target), "outcome": state}
             give(json.dumps({**row, "message": message}))
-        # A stream's file is a temporary one, whose name says nothing.
-        shown = state == "done" and not getattr(arguments, "quiet", False)
-        if shown and (len(jobs) == 1 or status.due() or number == len(jobs)):
+        if state == "done" and isinstance(job.target, InMemory):
+            give(job.target.content)
+        elif state == "done" and (len(jobs) == 1 or status.due() or number == len(jobs)):
             spent = time.monotonic() - started
             far = "" if len(jobs) == 1 else f"{bar(number, len(jobs), spent)}  "
             status.show(f"{far}{job.target}")

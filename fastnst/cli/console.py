@@ -99,7 +99,7 @@ def say(text: str) -> None:
         print(printable(text), file=sys.stderr, flush=True)
 
 
-def give(result: str | bytes) -> None:
+def give(result: str | bytes | memoryview) -> None:
     """A result on stdout: a line of text, or a file's content. Raises OutputError.
 
     A reader who has gone raises BrokenPipeError, as ever.

@@ -22,6 +22,7 @@ from fastnst.image.encode import (
     write_picture,
     written_suffix,
 )
+from fastnst.image.in_memory import InMemory, PictureFile
 from fastnst.image.opening import (
     READ_FORMATS,
     READ_SUFFIXES,
@@ -55,6 +56,8 @@ __all__ = [
     "READ_SUFFIXES",
     "WRITE_FORMATS",
     "Decoded",
+    "InMemory",
+    "PictureFile",
     "check_fits",
     "check_output",
     "check_writable_format",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
+
+from fastnst.image.in_memory import PictureFile
 
 # Primaries in XYZ, adapted to D50, by their numbers: Display P3 and BT.2020.
 PRIMARIES = {
@@ -15,23 +16,26 @@ HIGH_RANGE = {16: "PQ", 18: "HLG"}
 FORMATS = frozenset(("AVIF", "HEIF"))
 # How the property begins (ISO/IEC 23008-12), and the first bytes of a file, among which it lies.
 PROPERTY, LOOK = b"colrnclx", 1 << 16
+KEPT = "fastnst_colours"
+
+
+def keep_numbers(image: Any, file: PictureFile) -> None:
+    """Put the numbers of primaries and transfer beside a Pillow image, where its file has them."""
+    if image.format not in FORMATS:
+        return
+    with file.open("rb") as opened:
+        head = opened.read(LOOK)
+    place = head.find(PROPERTY) + len(PROPERTY)
+    if place < len(PROPERTY) or len(head) < place + 4:
+        return
+    primaries, transfer = head[place : place + 2], head[place + 2 : place + 4]
+    image.info[KEPT] = int.from_bytes(primaries, "big"), int.from_bytes(transfer, "big")
 
 
 def told_by_numbers(image: Any) -> tuple[int, int] | None:
-    """The numbers of primaries and transfer of a Pillow image's file, where it has them."""
-    name = getattr(image, "filename", "")
-    if image.format not in FORMATS or not name:
-        return None
-    try:
-        with Path(name).open("rb") as file:
-            head = file.read(LOOK)
-    except (OSError, ValueError, TypeError):  # Gone, or what a caller calls so.
-        return None
-    place = head.find(PROPERTY) + len(PROPERTY)
-    if place < len(PROPERTY) or len(head) < place + 4:
-        return None
-    primaries, transfer = head[place : place + 2], head[place + 2 : place + 4]
-    return int.from_bytes(primaries, "big"), int.from_bytes(transfer, "big")
+    """The numbers that ``keep_numbers`` has kept."""
+    kept: tuple[int, int] | None = image.info.get(KEPT)
+    return kept
 
 
 def high_range_told(transfer: int) -> list[str]:

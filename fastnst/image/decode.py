@@ -1,4 +1,4 @@
-"""Files to Pillow images: the only decoder."""
+"""Files, on the disk or in memory, to Pillow images: the only decoder."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from fastnst.errors import ImageReadError
 from fastnst.image import vips
 from fastnst.image.colours import profile_of
 from fastnst.image.frames import other_frames
+from fastnst.image.in_memory import InMemory, PictureFile
 from fastnst.image.kinds import address_of, head_of, kind_of
 from fastnst.image.metadata import kept_exif
 from fastnst.image.opening import open_image, pillow_set_to
@@ -47,13 +48,13 @@ class Decoded:
     news: tuple[str, ...] = ()
 
 
-def read_picture(path: Path, shrink_to: int | None = None) -> Image.Image:
+def read_picture(path: PictureFile, shrink_to: int | None = None) -> Image.Image:
     """Decode a file to a Pillow image of mode RGB: ``read_decoded``'s picture alone."""
     return read_decoded(path, shrink_to).picture
 
 
 def read_decoded(
-    path: Path,
+    path: PictureFile,
     shrink_to: int | None = None,
     max_pixels: int | None = None,
     allow_truncated: bool = False,
@@ -65,11 +66,8 @@ def read_decoded(
     with libvips its own) are refused before they are decoded. With ``allow_truncated`` a picture
     that was cut short is grey where its data are missing. Raises ImageReadError with the reason.
     """
-    path = Path(path)
-    # A FIFO or a device would block or never end; nothing but files is opened.
-    # (os.path calls a path that is too long absent, pathlib raises.)
-    if not os.path.isfile(path):
-        raise ImageReadError(_no_file(path))
+    if not isinstance(path, InMemory):
+        _check_is_file(path := Path(path))
     try:
         try:
             return _decode(path, shrink_to, max_pixels, False)
@@ -87,6 +85,13 @@ def read_decoded(
         raise ImageReadError(f"{path}: not a readable picture ({described})") from error
 
 
+def _check_is_file(path: Path) -> None:
+    # A FIFO or a device would block or never end; nothing but files is opened.
+    # (os.path calls a path that is too long absent, pathlib raises.)
+    if not os.path.isfile(path):
+        raise ImageReadError(_no_file(path))
+
+
 def _no_file(path: Path) -> str:
     if os.path.isdir(path):
         return f"{path}: is a folder, not a picture"
@@ -97,7 +102,7 @@ def _no_file(path: Path) -> str:
     return f"{path}: no such file"
 
 
-def _describe(path: Path, error: Exception) -> str:
+def _describe(path: PictureFile, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         kind = kind_of(head_of(path))
         return f"unknown format: {kind}" if kind else "unknown format"
@@ -111,7 +116,9 @@ def _told(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _decode(path: Path, shrink_to: int | None, max_pixels: int | None, truncated: bool) -> Decoded:
+def _decode(
+    path: PictureFile, shrink_to: int | None, max_pixels: int | None, truncated: bool
+) -> Decoded:
     try:
         return _decode_by_pillow(path, shrink_to, max_pixels, truncated)
     except (ImageReadError, MemoryError):
@@ -124,7 +131,7 @@ def _decode(path: Path, shrink_to: int | None, max_pixels: int | None, truncated
 
 
 def _decode_by_pillow(
-    path: Path, shrink_to: int | None, max_pixels: int | None, truncated: bool
+    path: PictureFile, shrink_to: int | None, max_pixels: int | None, truncated: bool
 ) -> Decoded:
     with pillow_set_to(truncated), open_image(path) as image:
         large = image.width * image.height > MAX_PIXELS
@@ -150,7 +157,7 @@ def _finished(upright: Image.Image, news: list[str]) -> Decoded:
     return Decoded(picture, alpha, kept_exif(upright), (*news, *note))
 
 
-def _check_size(path: Path, image: Any, max_pixels: int | None, default: int) -> None:
+def _check_size(path: PictureFile, image: Any, max_pixels: int | None, default: int) -> None:
     limit = default if max_pixels is None else max_pixels
     if image.width * image.height <= limit:
         return
@@ -164,7 +171,7 @@ def _check_size(path: Path, image: Any, max_pixels: int | None, default: int) ->
 
 
 def _decode_by_vips(
-    path: Path,
+    path: PictureFile,
     header: Image.Image | None,
     shrink_to: int | None,
     max_pixels: int | None,

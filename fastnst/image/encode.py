@@ -1,4 +1,4 @@
-"""Pillow images to files: the only encoder."""
+"""Pillow images to files, on the disk or in memory: the only encoder."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image, ImageCms
 
 from fastnst.errors import ImageWriteError
+from fastnst.image.in_memory import InMemory, PictureFile
 from fastnst.image.metadata import MAX_JPEG_EXIF, add_to_tiff
 from fastnst.machine.files import atomic_write, make_writable, reason
 
@@ -37,9 +38,9 @@ MAX_AVIF_PIXELS = 16384**2
 DATE = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)
 
 
-def check_writable_format(path: Path) -> None:
+def check_writable_format(path: PictureFile) -> None:
     """Raises ImageWriteError unless ``write_picture`` knows the path's suffix."""
-    if Path(path).suffix.lower() not in WRITE_FORMATS:
+    if path.suffix.lower() not in WRITE_FORMATS:
         known = " ".join(sorted(WRITE_FORMATS))
         raise ImageWriteError(f"{path}: pictures are written as {known}")
 
@@ -50,14 +51,14 @@ def written_suffix(source: Path) -> str:
     return source.suffix if suffix in WRITE_FORMATS else WRITTEN_AS.get(suffix, ".png")
 
 
-def has_limit(path: Path) -> bool:
+def has_limit(path: PictureFile) -> bool:
     """Whether the format of the path's suffix can't hold pictures of every size."""
-    return WRITE_FORMATS.get(Path(path).suffix.lower(), ("",))[0] in MAX_SIDES
+    return WRITE_FORMATS.get(path.suffix.lower(), ("",))[0] in MAX_SIDES
 
 
-def check_fits(size: tuple[int, int], path: Path) -> None:
+def check_fits(size: tuple[int, int], path: PictureFile) -> None:
     """Raises ImageWriteError where a picture of ``size`` is too large for the path's format."""
-    format = WRITE_FORMATS[Path(path).suffix.lower()][0]
+    format = WRITE_FORMATS[path.suffix.lower()][0]
     if format not in MAX_SIDES:
         return
     name, limit = MAX_SIDES[format]
@@ -104,7 +105,7 @@ def is_marked(profile: bytes | None) -> bool:
 
 def write_picture(
     image: Image.Image,
-    path: Path,
+    path: PictureFile,
     alpha: Image.Image | None = None,
     exif: bytes = b"",
     profile: bytes = b"",
@@ -117,16 +118,12 @@ def write_picture(
     takes them. Raises ImageWriteError with the path and the reason; FileExistsError where there is
     a file already that ``overwrite`` does not allow to replace.
     """
-    path = Path(path)
+    if not isinstance(path, InMemory):
+        path = Path(path)
     check_writable_format(path)
     check_fits(image.size, path)
     format, options = WRITE_FORMATS[path.suffix.lower()]
-    image = _bare(image)
-    if alpha is not None and format in ALPHA_FORMATS:
-        image = image.copy()
-        image.putalpha(alpha)
-    elif alpha is not None:
-        image = Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
+    image = _with_alpha(_bare(image), alpha, format)
     if format == "JPEG" and len(exif) > MAX_JPEG_EXIF:
         raise ImageWriteError(
             f"{path}: {len(exif)} bytes of EXIF data are more than a JPEG can hold; "
@@ -143,14 +140,31 @@ def write_picture(
         image.save(buffer, format=format, **options)
         if exif and format == "TIFF":
             add_to_tiff(buffer, exif)
-        with atomic_write(path, overwrite) as file:
-            file.write(buffer.getbuffer())
+        _put(buffer.getbuffer(), path, overwrite)
     except FileExistsError:
         raise
     except OSError as error:
         raise ImageWriteError(f"{path}: can't be written ({reason(error)})") from error
     except (ValueError, RuntimeError) as error:  # What encoders say of what they can't hold.
         raise ImageWriteError(f"{path}: can't be written ({error})") from error
+
+
+def _with_alpha(image: Image.Image, alpha: Image.Image | None, format: str) -> Image.Image:
+    if alpha is None:
+        return image
+    if format in ALPHA_FORMATS:
+        image = image.copy()
+        image.putalpha(alpha)
+        return image
+    return Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
+
+
+def _put(content: memoryview, target: PictureFile, overwrite: bool) -> None:
+    if isinstance(target, InMemory):
+        target.content = content
+        return
+    with atomic_write(target, overwrite) as file:
+        file.write(content)
 
 
 def _bare(image: Image.Image) -> Image.Image:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 
 from PIL import Image
+
+from fastnst.image.in_memory import PictureFile, for_pillow
 
 # Pages of a TIFF that are counted at most: each takes its time, and a file may name any number.
 MAX_PAGES = 1000
@@ -14,10 +15,10 @@ MAX_PAGES = 1000
 OF_THEIR_OWN = "Multi-Frame Image"
 
 
-def other_frames(path: Path, image: Image.Image) -> list[str]:
+def other_frames(file: PictureFile, image: Image.Image) -> list[str]:
     """That there are more frames than the first, where there are."""
     if image.format == "TIFF":
-        frames = _pages(path)
+        frames = _pages(file)
     elif image.format == "MPO":
         frames = _frames_of_mpo(image)
     else:
@@ -27,10 +28,11 @@ def other_frames(path: Path, image: Image.Image) -> list[str]:
     return [f"first of {counted} frames"] if frames > 1 else []
 
 
-def _pages(path: Path) -> int:
+def _pages(file: PictureFile) -> int:
     """The pages of a TIFF, one too many at most."""
     pages = 1
-    with contextlib.suppress(EOFError, OSError), Image.open(path, formats=("TIFF",)) as image:
+    opened = for_pillow(file)
+    with contextlib.suppress(EOFError, OSError), Image.open(opened, formats=("TIFF",)) as image:
         while pages <= MAX_PAGES:
             image.seek(pages)
             pages += 1

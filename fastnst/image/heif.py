@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 from typing import Any
 
 from fastnst.errors import ImageReadError
+from fastnst.image.in_memory import PictureFile, for_pillow
 
 SUFFIXES = frozenset((".heic", ".heif", ".hif"))
 INSTALL = "pip install 'fastnst[heif]'"
@@ -17,7 +17,7 @@ def is_there() -> bool:
     return importlib.util.find_spec("pi_heif") is not None
 
 
-def opened(path: Path) -> Any:
+def opened(file: PictureFile) -> Any:
     """The file as a Pillow image whose pixels are decoded later, upright as libheif turns it.
 
     Raises ImageReadError without the extra, SyntaxError and the like for a broken file.
@@ -25,6 +25,6 @@ def opened(path: Path) -> Any:
     try:
         from pi_heif import HeifImageFile
     except (ImportError, OSError) as error:
-        raise ImageReadError(f"{path}: a HEIC picture; {INSTALL} reads it") from error
+        raise ImageReadError(f"{file}: a HEIC picture; {INSTALL} reads it") from error
     # Called by itself: to register it would change Pillow for the whole process.
-    return HeifImageFile(path)
+    return HeifImageFile(for_pillow(file))

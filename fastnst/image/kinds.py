@@ -1,9 +1,11 @@
-"""What a file is that can't be read as a picture, by how it begins. Standard library only."""
+"""What a file is that can't be read as a picture, by how it begins. No library but Python's."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+
+from fastnst.image.in_memory import PictureFile
 
 # Bytes that are looked at: a tar archive says what it is at 257.
 HEAD = 512
@@ -43,9 +45,9 @@ RAW_BRAND = b"crx "
 SCHEME = re.compile(r"(?:^|/)((?:https?|ftps?|s3|gs|file):/)(?:/)?(.*)", re.IGNORECASE | re.DOTALL)
 
 
-def head_of(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(HEAD)
+def head_of(file: PictureFile) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(HEAD)
 
 
 def brands(head: bytes) -> list[bytes]:

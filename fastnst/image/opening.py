@@ -6,14 +6,15 @@ import contextlib
 import threading
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from PIL import ExifTags, Image, ImageFile
 
 from fastnst.errors import ImageReadError
 from fastnst.image import heif
+from fastnst.image.cicp import keep_numbers
 from fastnst.image.encode import is_marked
+from fastnst.image.in_memory import PictureFile, for_pillow
 from fastnst.image.kinds import head_of, is_heif
 from fastnst.image.raw import is_raw
 
@@ -33,21 +34,24 @@ def is_read(suffix: str) -> bool:
     return suffix in READ_SUFFIXES or (suffix in heif.SUFFIXES and heif.is_there())
 
 
-def open_image(path: Path) -> Any:
+def open_image(file: PictureFile) -> Any:
     """A file as a Pillow image whose pixels are decoded later, by what it holds, not by its name.
 
     Raises ImageReadError for what looks like a picture and can't be read as one: raw photographs,
     and HEIC without the extra; else what Pillow raises.
     """
-    head = head_of(path)
+    head = head_of(file)
     if is_heif(head):
-        return heif.opened(path)
-    if is_raw(path, head):
+        image = heif.opened(file)
+    elif is_raw(file, head):
         # A decoder for TIFF would give the thumbnail in it.
         raise ImageReadError(
-            f"{path}: a raw photograph, which fastnst doesn't read; develop it into a TIFF or JPEG"
+            f"{file}: a raw photograph, which fastnst doesn't read; develop it into a TIFF or JPEG"
         )
-    return Image.open(path, formats=READ_FORMATS)
+    else:
+        image = Image.open(for_pillow(file), formats=READ_FORMATS)
+    keep_numbers(image, file)
+    return image
 
 
 @contextlib.contextmanager
@@ -64,10 +68,10 @@ def pillow_set_to(truncated: bool) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def upright_size(path: Path) -> tuple[int, int] | None:
+def upright_size(file: PictureFile) -> tuple[int, int] | None:
     """A picture's (width, height) by its header, upright; None where that can't be told."""
     try:
-        with pillow_set_to(False), open_image(path) as image:
+        with pillow_set_to(False), open_image(file) as image:
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
             width, height = image.size
             # Of a TIFF Pillow gives the size upright.
@@ -76,19 +80,19 @@ def upright_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def picture_format(path: Path) -> str:
+def picture_format(file: PictureFile) -> str:
     """What Pillow calls the format of a file that is a picture; nothing of another one."""
     try:
-        with pillow_set_to(False), open_image(path) as image:
+        with pillow_set_to(False), open_image(file) as image:
             return str(image.format or "")
     except Exception:  # As above.
         return ""
 
 
-def is_own(path: Path) -> bool:
+def is_own(file: PictureFile) -> bool:
     """Whether fastnst has written a picture, as far as its colour profile tells."""
     try:
-        with pillow_set_to(False), open_image(path) as image:
+        with pillow_set_to(False), open_image(file) as image:
             return is_marked(image.info.get("icc_profile"))
     except Exception:  # As above.
         return False

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO
 
+from fastnst.image.in_memory import PictureFile
 from fastnst.image.kinds import RAW_BRAND, brands
 
 SUFFIXES = frozenset(
@@ -25,7 +25,7 @@ MAX_DIRECTORIES, MAX_ENTRIES = 16, 512
 SIZES = {3: ("H", 2), 4: ("I", 4), 13: ("I", 4)}
 
 
-def is_raw(path: Path, head: bytes) -> bool:
+def is_raw(path: PictureFile, head: bytes) -> bool:
     """Whether a file is a raw photograph, ``head`` being its first bytes."""
     if head.startswith(STARTS) or RAW_BRAND in brands(head):
         return True
@@ -40,7 +40,7 @@ def is_raw(path: Path, head: bytes) -> bool:
         return False
 
 
-def _tells(path: Path) -> bool:
+def _tells(path: PictureFile) -> bool:
     """Whether the tags of a TIFF, those of the pictures below its first included, say it."""
     with path.open("rb") as file:
         order = "<" if file.read(2) == b"II" else ">"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
+
+from fastnst.image.in_memory import InMemory, PictureFile
 
 # A picture of this many pixels takes 8 GB decoded.
 MAX_PIXELS = 2_000_000_000
@@ -91,30 +92,33 @@ def has_loader(format: str | None) -> bool:
     return True
 
 
-def is_tiff(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) in TIFF_STARTS
+def is_tiff(file: PictureFile) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(4) in TIFF_STARTS
 
 
-def opened(path: Path, format: str, lenient: bool, shrink_to: int | None = None) -> Opened:
+def opened(file: PictureFile, format: str, lenient: bool, shrink_to: int | None = None) -> Opened:
     """Read a file's header by the format's own loader; ``lenient`` takes what is cut short.
 
     ``shrink_to`` shrinks a JPEG by 2, 4 or 8 while its short side stays that long. Raises
     pyvips.Error, and ValueError where another loader answers.
     """
     name = LOADERS[format]
-    options = {
-        "access": "sequential",
-        "fail_on": "none" if lenient else "error",
-        "revalidate": True,  # libvips remembers what was in a file of this name before.
-    }
+    options: dict[str, Any] = {"access": "sequential", "fail_on": "none" if lenient else "error"}
+    source: Any
+    if isinstance(file, InMemory):
+        name, source = f"{name}_buffer", file.content
+    else:
+        source = os.fspath(file)
+        # libvips remembers what was in a file of this name before.
+        options["revalidate"] = True
     # Never new_from_file: it takes brackets in a file's name for options.
     load = getattr(_library().Image, name)
-    image = load(os.fspath(path), **options)
-    if name == "jpegload" and shrink_to is not None:
+    image = load(source, **options)
+    if LOADERS[format] == "jpegload" and shrink_to is not None:
         short = min(image.width, image.height)
         shrink = max(by for by in (1, 2, 4, 8) if by == 1 or short // by >= shrink_to)
-        image = load(os.fspath(path), shrink=shrink, **options)
+        image = load(source, shrink=shrink, **options)
     fields = set(image.get_fields())
     if image.get("vips-loader") != name:
         raise ValueError(f"{image.get('vips-loader')} is not for {format}")

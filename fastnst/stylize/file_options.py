@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 from PIL import Image
 
-from fastnst.image import write_picture
+from fastnst.image import PictureFile, write_picture
 from fastnst.stylize.effects import Effects
 from fastnst.video.options import ClipOptions
 
@@ -52,6 +51,6 @@ class Finished:
     profile: bytes
     news: str
 
-    def write(self, target: Path, overwrite: bool = True) -> None:
-        """Write the file. Raises ImageWriteError."""
+    def write(self, target: PictureFile, overwrite: bool = True) -> None:
+        """Write the file, or the content of one in memory. Raises ImageWriteError."""
         write_picture(self.picture, target, self.alpha, self.exif, self.profile, overwrite)

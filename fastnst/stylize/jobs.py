@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fastnst.errors import FastnstError
@@ -20,14 +20,16 @@ from fastnst.image import (
 )
 from fastnst.stylize.file_options import FileOptions
 from fastnst.stylize.frames import Clips
+from fastnst.stylize.job import FileJob, Job, Wanted
+from fastnst.stylize.streams import stream_job
 from fastnst.stylize.stylizer import Stylizer
-from fastnst.stylize.targets import Job, plan_jobs
+from fastnst.stylize.targets import plan_jobs
 from fastnst.video.options import is_clip, require_av
 
 if TYPE_CHECKING:
     from fastnst.video.clips import Watch
 
-__all__ = ["Job", "Outcome", "plan_jobs", "run_jobs"]
+__all__ = ["FileJob", "Job", "Outcome", "Wanted", "plan_jobs", "run_jobs", "stream_job"]
 
 # Files that are decoded before the network asks for them, and results that wait to be written.
 AHEAD = 2
@@ -77,7 +79,7 @@ def run_jobs(
         while todo or reading or writing:
             while todo and len(reading) < AHEAD:
                 job = todo.popleft()
-                unread = run.moves(job) or (os.path.exists(job.target) and not overwrite)
+                unread = run.moves(job) or (job.is_there and not overwrite)
                 reading.append((job, None if unread else reader.submit(_read, job, options)))
             if reading:
                 writing.append(_compute(run, *reading.popleft(), writer))
@@ -97,6 +99,7 @@ def _read(job: Job, options: FileOptions) -> Decoded:
 
 def _read_frame(job: Job, options: FileOptions) -> Decoded:
     """The one frame of a clip that is asked for."""
+    assert isinstance(job.source, Path)
     require_av(job.source)
     from fastnst.video.clips import frame_at
 
@@ -121,8 +124,10 @@ def _compute(
 
 def _clip(run: _Run, job: Job) -> Outcome:
     """Stylize a clip, reading and writing included."""
-    if os.path.exists(job.target) and not run.overwrite:
+    if job.is_there and not run.overwrite:
         return _kept(job)
+    assert isinstance(job.source, Path)
+    assert isinstance(job.target, Path)
     try:
         clips = Clips(run.stylizer, run.options, run.overwrite, run.watch)
         news = clips.stylize(job.source, job.target)

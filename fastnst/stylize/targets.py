@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastnst.errors import ConfigError, ImageWriteError
-from fastnst.image import check_writable_format, is_own, written_suffix
+from fastnst.image import PictureFile, check_writable_format, is_own, written_suffix
 from fastnst.image.encode import WRITE_FORMATS
 from fastnst.machine.files import make_writable, reason
 from fastnst.photos.folders import is_below, look_below, passed_over, same_folder
 from fastnst.photos.lists import LIST, read_list
+from fastnst.stylize.job import FileJob, Wanted
 from fastnst.video.options import (
     CONTAINERS,
     INSTALL,
@@ -24,16 +25,7 @@ from fastnst.video.options import (
     written_clip_suffix,
 )
 
-
-@dataclass(frozen=True)
-class Job:
-    """One picture or clip to stylize; ``named`` where the user named the file itself, neither its
-    folder nor, as ``*.png`` does the second time, its result beside it.
-    """
-
-    source: Path
-    target: Path
-    named: bool
+NAMES_OF_FILES = frozenset((*WRITE_FORMATS, *CONTAINERS))
 
 
 @dataclass(frozen=True)
@@ -65,51 +57,50 @@ class Source:
 
 
 def plan_jobs(
-    inputs: Sequence[Path],
-    output: Path | None,
-    style_name: str,
-    into_folder: bool = False,
-    overwrite: bool = False,
-    tell: Callable[[str], None] | None = None,
-    still: bool = False,
-) -> list[Job]:
+    inputs: Sequence[Path], wanted: Wanted, notify: Callable[[str], None] | None = None
+) -> list[FileJob]:
     """Which file becomes which, before anything is written.
 
-    A folder stands for the pictures and clips in it and below, whose tree ``output`` repeats; of
-    clips a single frame is asked for with ``still``. ``output`` is a file for a single input file
-    if it has a suffix, else a folder, and a folder in any
-    case with ``into_folder``; without one, the results of files lie beside them as
-    NAME-STYLE.SUFFIX. Where inputs from several folders have one name, their results keep the
-    folders in which they differ. Results of earlier runs among the inputs are left out, and
-    ``tell`` gets a line on them and on whatever else was passed over. Missing inputs are left for
-    the reader to report.
+    A folder stands for the pictures and clips in it and below, whose tree the output repeats. The
+    output is a file for a single input file if it has a suffix, else a folder; without one, the
+    results of files lie beside them as NAME-STYLE.SUFFIX. Where inputs from several folders have
+    one name, their results keep the folders in which they differ. Results of earlier runs among
+    the inputs are left out, and ``notify`` gets a line on them and on whatever else was passed
+    over. Missing inputs are left for the reader to report.
 
     Raises DataError for a list that can't be read; ConfigError where two inputs would become one
     file, an input would be replaced, a folder has no ``output`` or several inputs have a file for
     one; ImageWriteError or ClipWriteError for a suffix or a folder that can't be written.
     """
-    tell = tell or (lambda _: None)
-    inputs = [path for given in inputs for path in _expanded(given)]
+    notify = notify or (lambda _: None)
+    output = wanted.output
+    inputs = [path for given in inputs for path in expanded(given)]
     single = len(inputs) == 1 and not os.path.isdir(inputs[0])
-    names_file = output is not None and not into_folder and not output.is_dir()
-    if output is not None and single and names_file and output.suffix:
-        moves = is_clip(inputs[0]) and not still
-        (check_writable_clip if moves else check_writable_format)(output)
-        jobs = [Job(inputs[0], output, True)]
+    if output is not None and single and wanted.names_file and output.suffix:
+        check_suffix(inputs[0], output, wanted.still)
+        jobs = [FileJob(inputs[0], output, True)]
     else:
-        _check_folder(inputs, output, names_file)
-        sources = [replace(one, still=still) for one in _sources(inputs, output, tell)]
-        sources, results = _split(sources, style_name, output, overwrite)
-        jobs = _jobs(sources, style_name, output, results)
-        _tell_of_results(results, jobs, tell)
-        _tell_of_strangers(inputs, output, jobs, tell)
+        check_folder(inputs, wanted)
+        sources = [replace(one, still=wanted.still) for one in _sources(inputs, output, notify)]
+        sources, results = _split(sources, wanted)
+        jobs = _jobs(sources, wanted, results)
+        _tell_of_results(results, jobs, notify)
+        _tell_of_strangers(inputs, output, jobs, notify)
     _refuse_collisions(jobs)
     # Beside an input that isn't there is no place to be made.
-    _make_folders({job.target.parent for job in jobs if output or os.path.exists(job.source)})
+    make_folders({job.target.parent for job in jobs if output or os.path.exists(job.source)})
     return jobs
 
 
-def _expanded(given: Path) -> list[Path]:
+def check_suffix(source: PictureFile, target: PictureFile, still: bool = False) -> None:
+    """Raises ImageWriteError, or ClipWriteError, unless the target's suffix is one that the result
+    of the source can have.
+    """
+    moves = is_clip(source) and not still
+    (check_writable_clip if moves else check_writable_format)(target)
+
+
+def expanded(given: Path) -> list[Path]:
     """The files of a list (``@FILE``) or of a pattern that the shell has left as it is, else the
     path itself.
     """
@@ -121,20 +112,22 @@ def _expanded(given: Path) -> list[Path]:
     return [Path(match) for match in sorted(glob.glob(str(given), recursive=True))] or [given]
 
 
-def _check_folder(inputs: Sequence[Path], output: Path | None, names_file: bool) -> None:
+def check_folder(inputs: Sequence[PictureFile], wanted: Wanted) -> None:
+    """Raises ConfigError unless the output can be a folder for the results of these inputs."""
+    output = wanted.output
     if output is not None and output.is_file():
         raise ConfigError(f"{output}: is a file, but a folder is needed for several pictures")
-    if output is not None and names_file and output.suffix.lower() in (*WRITE_FORMATS, *CONTAINERS):
+    if output is not None and wanted.names_file and output.suffix.lower() in NAMES_OF_FILES:
         raise ConfigError(
             f"{output}: names one file, but there are several; name a folder, or end it with / "
             "if it is one"
         )
-    if output is None and any(os.path.isdir(path) for path in inputs):
+    if output is None and any(isinstance(path, Path) and os.path.isdir(path) for path in inputs):
         raise ConfigError("a folder of pictures needs a folder for the results: --output PATH")
 
 
 def _sources(
-    inputs: Sequence[Path], output: Path | None, tell: Callable[[str], None]
+    inputs: Sequence[Path], output: Path | None, notify: Callable[[str], None]
 ) -> Iterator[Source]:
     passed: Counter[str] = Counter()
     for path in inputs:
@@ -157,11 +150,14 @@ def _sources(
         for file in files:
             yield Source(file, file.relative_to(path), path)
     if passed:
-        tell(passed_over(passed))
+        notify(passed_over(passed))
 
 
 def _tell_of_strangers(
-    inputs: Sequence[Path], output: Path | None, jobs: Sequence[Job], tell: Callable[[str], None]
+    inputs: Sequence[Path],
+    output: Path | None,
+    jobs: Sequence[FileJob],
+    notify: Callable[[str], None],
 ) -> None:
     """That pictures in the folder of the results are no inputs, where there are others in it."""
     if output is None or not any(os.path.isdir(path) and is_below(output, path) for path in inputs):
@@ -170,7 +166,9 @@ def _tell_of_strangers(
     found = look_below(output).pictures if output.is_dir() else []
     others = sum(os.path.abspath(path) not in targets for path in found)
     if others:
-        tell(f"{output}: is the folder of the results; {others} other pictures in it are no inputs")
+        notify(
+            f"{output}: is the folder of the results; {others} other pictures in it are no inputs"
+        )
 
 
 def _target(source: Source, output: Path | None, style_name: str) -> Path:
@@ -180,9 +178,7 @@ def _target(source: Source, output: Path | None, style_name: str) -> Path:
     return output / source.below.with_suffix(suffix)
 
 
-def _split(
-    sources: Sequence[Source], style_name: str, output: Path | None, overwrite: bool
-) -> tuple[list[Source], list[Source]]:
+def _split(sources: Sequence[Source], wanted: Wanted) -> tuple[list[Source], list[Source]]:
     """The sources without those that an earlier run has made of another one of them, and these.
 
     Such a result is called PHOTO-STYLE beside its photograph, or lies in a folder of its own below
@@ -190,11 +186,12 @@ def _split(
     enough, unless a photograph of that name could be lost.
     """
     stems = {(source.folder, str(source.below.with_suffix(""))) for source in sources}
-    targets = {os.path.abspath(_target(source, None, style_name)) for source in sources}
+    targets = {os.path.abspath(_target(source, None, wanted.style_name)) for source in sources}
     kept: list[Source] = []
     results: list[Source] = []
     for source in sources:
-        by_name = output is None and os.path.abspath(source.path) in targets and not overwrite
+        by_name = os.path.abspath(source.path) in targets
+        by_name = by_name and wanted.output is None and not wanted.overwrite
         known = by_name or (_has_photograph(source, stems) and _is_own(source.path))
         (results if known else kept).append(source)
     return kept, results
@@ -212,7 +209,7 @@ def _is_own(path: Path) -> bool:
 
 
 def _tell_of_results(
-    results: Sequence[Source], jobs: Sequence[Job], tell: Callable[[str], None]
+    results: Sequence[Source], jobs: Sequence[FileJob], notify: Callable[[str], None]
 ) -> None:
     # Of those that this run would make it is told that they are kept.
     targets = {os.path.abspath(job.target) for job in jobs}
@@ -223,7 +220,7 @@ def _tell_of_results(
             if len(others) == 1
             else (f"{len(others)} results of earlier runs were")
         )
-        tell(f"{were} passed over: {others[0]}" + (", ..." if len(others) > 1 else ""))
+        notify(f"{were} passed over: {others[0]}" + (", ..." if len(others) > 1 else ""))
 
 
 def _has_photograph(source: Source, stems: set[tuple[Path, str]]) -> bool:
@@ -235,12 +232,11 @@ def _has_photograph(source: Source, stems: set[tuple[Path, str]]) -> bool:
     return any((folder, name) in stems for name in names)
 
 
-def _jobs(
-    sources: Sequence[Source], style_name: str, output: Path | None, results: Sequence[Source]
-) -> list[Job]:
+def _jobs(sources: Sequence[Source], wanted: Wanted, results: Sequence[Source]) -> list[FileJob]:
     """A job for each source; where several from different folders would become one file, the inputs
     that they belong to keep the folders below the deepest that they have in common.
     """
+    output, style_name = wanted.output, wanted.style_name
     targets = [_target(source, output, style_name) for source in sources]
     counts = Counter(targets)
     alike = {
@@ -257,12 +253,12 @@ def _jobs(
                 targets[number] = _target(replace(source, below=below), output, style_name)
     known = {os.path.abspath(source.path) for source in results}
     return [
-        Job(source.path, target, source.named and os.path.abspath(target) not in known)
+        FileJob(source.path, target, source.named and os.path.abspath(target) not in known)
         for source, target in zip(sources, targets, strict=True)
     ]
 
 
-def _refuse_collisions(jobs: Sequence[Job]) -> None:
+def _refuse_collisions(jobs: Sequence[FileJob]) -> None:
     sources = {job.source.resolve(): job.source for job in jobs}
     taken: dict[Path, Path] = {}
     for job in jobs:
@@ -277,7 +273,8 @@ def _refuse_collisions(jobs: Sequence[Job]) -> None:
         taken[target] = job.source
 
 
-def _make_folders(folders: set[Path]) -> None:
+def make_folders(folders: set[Path]) -> None:
+    """Raises ImageWriteError where one can't be made or written to."""
     for folder in sorted(folders):
         try:
             make_writable(folder)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from fastnst.errors import ClipReadError, ClipWriteError, ConfigError
+
+if TYPE_CHECKING:
+    from fastnst.image.in_memory import PictureFile
 
 # Containers that are written, each under FFmpeg's name for it.
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
@@ -54,7 +57,7 @@ class ClipOptions:
             raise ConfigError("frame takes one picture; start and end cut a clip: give either")
 
 
-def is_clip(path: Path) -> bool:
+def is_clip(path: PictureFile) -> bool:
     """Whether a file is a clip, by its name."""
     suffix = path.suffix.lower()
     return suffix in CONTAINERS or suffix in READ_ONLY
@@ -79,7 +82,7 @@ def written_clip_suffix(source: Path) -> str:
     return source.suffix if source.suffix.lower() in CONTAINERS else ".mkv"
 
 
-def check_writable_clip(path: Path) -> None:
+def check_writable_clip(path: PictureFile) -> None:
     """Raises ClipWriteError unless the path's suffix is that of a container that is written."""
     if path.suffix.lower() not in CONTAINERS:
         known = " ".join(sorted(CONTAINERS))

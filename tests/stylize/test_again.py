@@ -16,6 +16,7 @@ from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE
 from fastnst.image import is_own
 from fastnst.stylize.file_options import Finished
+from fastnst.stylize.job import Wanted
 from fastnst.stylize.stylizer import Stylizer
 from fastnst.stylize.targets import plan_jobs
 
@@ -157,9 +158,9 @@ def test_overwriting_replaces_results_and_never_a_photograph(here, capsys):
 
 
 def test_a_plan_is_the_same_with_the_results_there(here):
-    first = [(job.source, job.target) for job in plan_jobs(shell_paths(), None, "paint")]
+    first = [(job.source, job.target) for job in plan_jobs(shell_paths(), Wanted(None, "paint"))]
     assert apply(*shell("*.png")) == EXIT_DONE
-    again = plan_jobs(shell_paths(), None, "paint")
+    again = plan_jobs(shell_paths(), Wanted(None, "paint"))
     assert [(job.source, job.target) for job in again] == first
     # So that shards, too, are the same.
     assert len(first) == 2
