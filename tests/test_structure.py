@@ -50,6 +50,19 @@ def test_every_room_has_a_floor_and_imports_only_from_below():
         assert FLOORS.index(below) < FLOORS.index(above), (importer, imported)
 
 
+def test_only_the_command_line_talks():
+    # What is worth telling is handed to a ``notify``, or travels as ``news`` with a result.
+    talking = {"print", "sys.stderr", "sys.stdout", "warnings.warn", "logging.warning"}
+    found = [
+        (path.name, node.lineno)
+        for path in sorted(ROOT.rglob("*.py"))
+        if path.parent.name != "cli"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node) in talking
+    ]
+    assert not found
+
+
 def test_modules_of_a_room_make_no_circle():
     edges: dict[str, set[str]] = {}
     for importer, imported in imports():

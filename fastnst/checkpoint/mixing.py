@@ -28,13 +28,13 @@ class Part:
 @dataclass(frozen=True)
 class Mixture:
     """A network ready to be built: the first checkpoint's description, the weights of all, a name
-    for its results, and ``doubts``, what is to be told of it.
+    for its results, and ``news``, what is worth telling of it.
     """
 
     info: Mapping[str, Any]
     weights: Mapping[str, Any]
     name: str
-    doubts: str
+    news: tuple[str, ...]
 
 
 def read_mixture(
@@ -99,14 +99,12 @@ def mixture_name(first: Part, others: Sequence[Part], shares: Sequence[float]) -
     return "+".join([style_name(first.info), *parts])[:80]
 
 
-def doubts(first: Part, others: Sequence[Part]) -> str:
-    """What is to be told where nothing says that the networks had one start, or nothing."""
+def doubts(first: Part, others: Sequence[Part]) -> tuple[str, ...]:
+    """What is worth telling where nothing says that the networks had one start."""
     line, name = set(ancestors(first.info)), first.path.stem
     for other in others:
         theirs, other_name = set(ancestors(other.info)), other.path.stem
         if not (line & theirs or name in theirs or other_name in line):
-            return (
-                f"{name} and {other_name} did not start from one network: what lies between them "
-                "may be neither style"
-            )
-    return ""
+            told = "did not start from one network: what lies between them may be neither style"
+            return (f"{name} and {other_name} {told}",)
+    return ()

@@ -185,8 +185,8 @@ def open_stylizer(arguments: argparse.Namespace) -> Stylizer:
     mix = [(find_model(model), share) for model, share in arguments.style_mix]
     model = find_model(arguments.model)
     stylizer = Stylizer.load(model, arguments.device, arguments.engine, mix, arguments.precision)
-    if stylizer.doubts:
-        say(stylizer.doubts)
+    for line in stylizer.news:
+        say(line)
     return stylizer
 
 

@@ -25,8 +25,8 @@ def run(argv: Sequence[str]) -> int:
 
     mix = [(find_model(model), share) for model, share in arguments.style_mix]
     mixture = read_mixture(read_arrays, find_model(arguments.model), mix)
-    if mixture.doubts:
-        say(mixture.doubts)
+    for line in mixture.news:
+        say(line)
     target = arguments.output or Path(f"{mixture.name}.{arguments.format}")
     check_target(target, arguments.overwrite)
     unit = "levels of 255" if arguments.io == "uint8-hwc" else "of 0..1"

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fastnst.machine.cache import cache_folder
 from fastnst.machine.files import atomic_write
+from fastnst.machine.notify import Notify, silent
 from fastnst.optimize.iterates import lbfgs_iterates
 from fastnst.perceptual.losses import PerceptualLoss
 
@@ -103,7 +104,7 @@ def cached_curves(
     loss: PerceptualLoss,
     contents: Tensor,
     limit: int,
-    notify: Callable[[str], None] | None = None,
+    notify: Notify = silent,
 ) -> list[list[float]]:
     """Totals of the curves from noise for content images (N, 3, H, W), 0..1.
 
@@ -117,11 +118,10 @@ def cached_curves(
         stored = json.loads(path.read_text())
         if len(stored) == len(contents):
             return [[float(total) for total in totals] for totals in stored]
-    if notify is not None:
-        notify(
-            f"optimizing {len(contents)} held-out photographs to compare with, once for this style "
-            "(--validation-photos 0 does without)"
-        )
+    notify(
+        f"optimizing {len(contents)} held-out photographs to compare with, once for this style "
+        "(--validation-photos 0 does without)"
+    )
     curves = [
         list(descend(loss, content, noise_like(content, i), limit).totals)
         for i, content in enumerate(contents.split(1))

@@ -24,6 +24,7 @@ from fastnst.image import (
 from fastnst.image.contact_sheet import Tile, contact_sheet
 from fastnst.machine.device import choose_device
 from fastnst.machine.download import Progress as DownloadProgress
+from fastnst.machine.notify import Notify, silent
 from fastnst.optimize.curves import descend
 from fastnst.optimize.sources import check_size
 from fastnst.perceptual.build import build_loss
@@ -68,7 +69,7 @@ def _changed(config: PreviewConfig, name: str, factor: float) -> PreviewConfig:
 
 def preview(
     config: PreviewConfig,
-    notify: Callable[[str], None] | None = None,
+    notify: Notify = silent,
     on_step: Callable[[int, int], None] | None = None,
     on_download: DownloadProgress | None = None,
 ) -> None:

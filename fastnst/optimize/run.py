@@ -17,6 +17,7 @@ from fastnst.errors import OptimizationError
 from fastnst.image import check_output, to_tensor, write_image
 from fastnst.machine.device import choose_device
 from fastnst.machine.download import Progress as DownloadProgress
+from fastnst.machine.notify import Notify, silent
 from fastnst.machine.signals import EndRequest
 from fastnst.optimize.iterates import (
     AdamSettings,
@@ -57,7 +58,7 @@ class OptimizeResult:
 
 def optimize(
     config: OptimizeConfig,
-    notify: Callable[[str], None] | None = None,
+    notify: Notify = silent,
     on_step: Callable[[Standing], None] | None = None,
     on_download: DownloadProgress | None = None,
 ) -> OptimizeResult:

@@ -10,13 +10,13 @@ import os
 import secrets
 import shutil
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 
 from fastnst.errors import DownloadError
 from fastnst.machine.cache import cache_folder
 from fastnst.machine.download import Progress, Source, download
 from fastnst.machine.files import reason
+from fastnst.machine.notify import Notify, silent
 
 VERSION = "1.30.0"
 # npm's own tarball.
@@ -62,12 +62,10 @@ SOFTWARE.
 """
 
 
-def runtime_folder(
-    tell: Callable[[str], None] | None = None, on_progress: Progress | None = None
-) -> Path:
+def runtime_folder(notify: Notify = silent, on_progress: Progress | None = None) -> Path:
     """The folder of ``FILES`` and ``NOTICE``, fetched where the cache doesn't have them.
 
-    ``tell`` gets one line before that. Raises DownloadError, which says what to do.
+    ``notify`` gets one line before that. Raises DownloadError, which says what to do.
     """
     folder = cache_folder() / f"onnxruntime-web-{VERSION}"
     # Renamed into place whole: where it is, all of it is.
@@ -79,11 +77,10 @@ def runtime_folder(
     )
     if os.environ.get("FASTNST_OFFLINE"):
         raise DownloadError(f"onnxruntime-web: FASTNST_OFFLINE is set; {advice}")
-    if tell is not None:
-        tell(
-            f"fetching onnxruntime-web {VERSION} from npm, once, {SOURCE.size / 1e6:.0f} MB: what "
-            "computes in the browser"
-        )
+    notify(
+        f"fetching onnxruntime-web {VERSION} from npm, once, {SOURCE.size / 1e6:.0f} MB: what "
+        "computes in the browser"
+    )
     try:
         _fetch(folder, on_progress)
     except DownloadError as error:

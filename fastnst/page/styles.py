@@ -21,6 +21,7 @@ from fastnst.export.onnx_graph import described, is_half, onnx_model
 from fastnst.export.verify import onnx_runtime
 from fastnst.machine.cache import cache_folder
 from fastnst.machine.files import atomic_write, reason
+from fastnst.machine.notify import Notify, silent
 
 # The photograph that shows what a style does.
 DEMO = Path(__file__).parents[1] / "demo" / "cat.jpg"
@@ -68,18 +69,16 @@ class Style:
         return hashlib.sha256(self.model).hexdigest()
 
 
-def page_styles(
-    folder: Path | None = None, tell: Callable[[str], None] = lambda _: None
-) -> list[Style]:
+def page_styles(folder: Path | None = None, notify: Notify = silent) -> list[Style]:
     """The shipped styles, ``FIRST`` first, and before them those of a folder's .ckpt and .onnx.
 
-    ``tell`` gets a line of each of the folder's files that is left out. Raises ConfigError where
+    ``notify`` gets a line of each of the folder's files that is left out. Raises ConfigError where
     there is no such folder.
     """
     shipped = shipped_models()
     order = sorted(shipped, key=lambda name: (name != FIRST, name))
     own = [] if folder is None else _own(folder)
-    found = list(_readable(own, tell))
+    found = list(_readable(own, notify))
     found += [_shipped(name, shipped[name]) for name in order]
     if not found:
         raise CheckpointError("no styles come with this installation of fastnst")
@@ -94,7 +93,7 @@ def _own(folder: Path) -> list[Path]:
     return [file for file in files if file.suffix in (".ckpt", ".onnx")]
 
 
-def _readable(files: list[Path], tell: Callable[[str], None]) -> Iterator[Style]:
+def _readable(files: list[Path], notify: Notify) -> Iterator[Style]:
     for file in files:
         try:
             if file.suffix == ".onnx":
@@ -105,12 +104,12 @@ def _readable(files: list[Path], tell: Callable[[str], None]) -> Iterator[Style]
             yield _style(name, name.replace("_", " "), "", model)
         except FastnstError as error:
             named = str(file) in str(error)
-            tell(f"left out: {error}" if named else f"left out: {file}: {error}")
+            notify(f"left out: {error}" if named else f"left out: {file}: {error}")
         except OSError as error:
-            tell(f"left out: {file}: {reason(error)}")
+            notify(f"left out: {file}: {reason(error)}")
         # ONNX Runtime's errors have no common class; a file that is a stranger's may raise any.
         except Exception as error:
-            tell(f"left out: {file}: no model of fastnst export ({type(error).__name__})")
+            notify(f"left out: {file}: no model of fastnst export ({type(error).__name__})")
 
 
 def _shipped(name: str, path: Path) -> Style:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from fastnst.config import StyleConfig
 from fastnst.machine.download import Progress
+from fastnst.machine.notify import Notify, silent
 from fastnst.perceptual.losses import PerceptualLoss, style_targets
 from fastnst.perceptual.weights import load_backbone
 
@@ -18,7 +19,7 @@ def build_loss(
     style_images: Sequence[Tensor],
     precision: str = "float32",
     on_download: Progress | None = None,
-    notify: Callable[[str], None] | None = None,
+    notify: Notify = silent,
 ) -> PerceptualLoss:
     """The loss of ``config`` for style images (1, 3, H, W), RGB, 0..1, on the CPU.
 

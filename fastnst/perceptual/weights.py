@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from fastnst.errors import BackboneError, DownloadError
 from fastnst.machine.cache import cache_folder
 from fastnst.machine.download import Progress, Source, download
 from fastnst.machine.files import atomic_write, reason, sha256_file
+from fastnst.machine.notify import Notify, silent
 from fastnst.perceptual.backbone import TRUNKS, Backbone
 
 EMBEDDED = Path(__file__).with_name("embedded.safetensors")
@@ -42,7 +43,7 @@ def load_backbone(
     name: str = "auto",
     weights_file: Path | None = None,
     on_progress: Progress | None = None,
-    notify: Callable[[str], None] | None = None,
+    notify: Notify = silent,
 ) -> Backbone:
     """The backbone ``name``: "auto", "vgg19", "vgg16", "embedded" or "vgg19_caffe".
 
@@ -63,8 +64,7 @@ def load_backbone(
     if name != "auto":
         return _cached(name) or _fetched(name, on_progress)
     backbone, news = _best(on_progress)
-    if notify is not None:
-        notify(f"backbone: {news}")
+    notify(f"backbone: {news}")
     return backbone
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from fastnst.errors import DataError
 from fastnst.image import is_read
 from fastnst.image.kinds import address_of
+from fastnst.machine.notify import Notify, silent
 from fastnst.photos.folders import is_left_out, look_below, pictures_below
 from fastnst.photos.lists import LIST, read_list
 
@@ -20,11 +21,12 @@ __all__ = ["find_photos", "fingerprint", "hold_out", "pick_evenly", "pictures_be
 MAX_HELD_OUT = 20
 
 
-def find_photos(data: str, tell: Callable[[str], None] | None = None) -> list[Path]:
+def find_photos(data: str, notify: Notify = silent) -> list[Path]:
     """The photographs that ``--data`` names, sorted: a folder, a picture, a list or a glob.
 
     A list is a text file of paths (``fastnst.photos.lists.read_list``), with or without an @ before
-    its name. ``tell`` gets a line on what was passed over. Raises DataError, which says what to do.
+    its name. ``notify`` gets a line on what was passed over. Raises DataError, which says what
+    to do.
     """
     path, told = Path(os.path.expanduser(data)), ""
     if data.startswith(LIST) and not path.exists() and Path(data.removeprefix(LIST)).is_file():
@@ -48,8 +50,8 @@ def find_photos(data: str, tell: Callable[[str], None] | None = None) -> list[Pa
         found, missing = [], f"{data}: no such folder or file; --data takes a folder, list or glob"
     if not found:
         raise DataError(missing)
-    if told and tell is not None:
-        tell(f"{data}: {told}")
+    if told:
+        notify(f"{data}: {told}")
     return found
 
 

@@ -49,7 +49,7 @@ class Finished:
     alpha: Image.Image | None
     exif: bytes
     profile: bytes
-    news: str
+    news: tuple[str, ...]
 
     def write(self, target: PictureFile, overwrite: bool = True) -> None:
         """Write the file, or the content of one in memory. Raises ImageWriteError."""

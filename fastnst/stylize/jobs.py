@@ -135,11 +135,11 @@ def _clip(run: _Run, job: Job) -> Outcome:
         return _kept(job)
     except FastnstError as error:
         return _failed(job, error)
-    return Outcome(job, "done", _about(job, news))
+    return Outcome(job, "done", _about(job, (news,) if news else ()))
 
 
-def _about(job: Job, news: str) -> str:
-    return f"{job.source}: {news}" if news else ""
+def _about(job: Job, news: Sequence[str]) -> str:
+    return f"{job.source}: {'; '.join(news)}" if news else ""
 
 
 def _failed(job: Job, error: FastnstError) -> Outcome:

@@ -41,7 +41,7 @@ class Stylizer:
     ``engine`` is "torch" or "openvino" (``fastnst.engines.choose.choose_engine``) and becomes the
     ``fastnst.engines.engine.Engine`` of that name; ``precision`` is
     ``fastnst.engines.choose.is_exact``'s. ``mix`` are other checkpoints and the share that each has
-    in the weights (``fastnst.checkpoint.mixing``); ``doubts`` is what is to be told of them.
+    in the weights (``fastnst.checkpoint.mixing``); ``news`` is what is worth telling of them.
     Pictures go through the engine, with effects; tensors through PyTorch's network alone.
 
     Threads may share one. Pickled or deep-copied it is made ``again`` from the same files and
@@ -59,7 +59,7 @@ class Stylizer:
     ) -> None:
         path = Path(path)
         found = read_mixture(read_arrays, path, mix)
-        self.info, self.name, self.doubts = dict(found.info), found.name, found.doubts
+        self.info, self.name, self.news = dict(found.info), found.name, found.news
         network = found.info["network"]
         self.kind: str = network["kind"]
         self.engine = open_engine(engine, device, network, found.weights, precision, path)
@@ -117,11 +117,13 @@ class Stylizer:
         result = stylized(network, size, lambda: np.asarray(picture), effects, weights)
         return Image.fromarray(result)
 
-    def stylize_file(self, source: Path, target: Path, options: FileOptions | None = None) -> str:
+    def stylize_file(
+        self, source: Path, target: Path, options: FileOptions | None = None
+    ) -> tuple[str, ...]:
         """Stylize a file into another, keeping its transparency.
 
-        Returns what is worth telling of it, such as an animation's other frames being left out, or
-        nothing. Raises ImageReadError or ImageWriteError.
+        Returns what is worth telling of it, such as an animation's other frames being left out.
+        Raises ImageReadError or ImageWriteError.
         """
         options = options or FileOptions()
         finished = self.stylize_decoded(
@@ -139,8 +141,7 @@ class Stylizer:
         result, news = self.stylized_pixels(picture, options)
         exif = decoded.exif if options.metadata == "keep" else b""
         profile = b"" if options.metadata == "none" else srgb_profile()
-        told = "; ".join([*news, *decoded.news])
-        return Finished(Image.fromarray(result), alpha, exif, profile, told)
+        return Finished(Image.fromarray(result), alpha, exif, profile, (*news, *decoded.news))
 
     def stylized_pixels(
         self, picture: Image.Image, options: FileOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from fastnst.errors import ConfigError, ImageWriteError
 from fastnst.image import PictureFile, check_writable_format, is_own, written_suffix
 from fastnst.image.encode import WRITE_FORMATS
 from fastnst.machine.files import make_writable, reason
+from fastnst.machine.notify import Notify, silent
 from fastnst.photos.folders import is_below, look_below, passed_over, same_folder
 from fastnst.photos.lists import LIST, read_list
 from fastnst.stylize.job import FileJob, Wanted
@@ -56,9 +57,7 @@ class Source:
         return self.path.parent if self.named else self.given
 
 
-def plan_jobs(
-    inputs: Sequence[Path], wanted: Wanted, notify: Callable[[str], None] | None = None
-) -> list[FileJob]:
+def plan_jobs(inputs: Sequence[Path], wanted: Wanted, notify: Notify = silent) -> list[FileJob]:
     """Which file becomes which, before anything is written.
 
     A folder stands for the pictures and clips in it and below, whose tree the output repeats. The
@@ -72,7 +71,6 @@ def plan_jobs(
     file, an input would be replaced, a folder has no ``output`` or several inputs have a file for
     one; ImageWriteError or ClipWriteError for a suffix or a folder that can't be written.
     """
-    notify = notify or (lambda _: None)
     output = wanted.output
     inputs = [path for given in inputs for path in expanded(given)]
     single = len(inputs) == 1 and not os.path.isdir(inputs[0])
@@ -126,9 +124,7 @@ def check_folder(inputs: Sequence[PictureFile], wanted: Wanted) -> None:
         raise ConfigError("a folder of pictures needs a folder for the results: --output PATH")
 
 
-def _sources(
-    inputs: Sequence[Path], output: Path | None, notify: Callable[[str], None]
-) -> Iterator[Source]:
+def _sources(inputs: Sequence[Path], output: Path | None, notify: Notify) -> Iterator[Source]:
     passed: Counter[str] = Counter()
     for path in inputs:
         if not os.path.isdir(path):
@@ -157,7 +153,7 @@ def _tell_of_strangers(
     inputs: Sequence[Path],
     output: Path | None,
     jobs: Sequence[FileJob],
-    notify: Callable[[str], None],
+    notify: Notify,
 ) -> None:
     """That pictures in the folder of the results are no inputs, where there are others in it."""
     if output is None or not any(os.path.isdir(path) and is_below(output, path) for path in inputs):
@@ -208,9 +204,7 @@ def _is_own(path: Path) -> bool:
     return is_own_clip(path)
 
 
-def _tell_of_results(
-    results: Sequence[Source], jobs: Sequence[FileJob], notify: Callable[[str], None]
-) -> None:
+def _tell_of_results(results: Sequence[Source], jobs: Sequence[FileJob], notify: Notify) -> None:
     # Of those that this run would make it is told that they are kept.
     targets = {os.path.abspath(job.target) for job in jobs}
     others = [source.path for source in results if os.path.abspath(source.path) not in targets]

@@ -17,6 +17,7 @@ from fastnst.config import TrainConfig
 from fastnst.errors import CheckpointError, ConfigError, TrainingError
 from fastnst.machine.download import Progress as DownloadProgress
 from fastnst.machine.files import make_writable, reason
+from fastnst.machine.notify import Notify, silent
 from fastnst.photos.collection import pick_evenly
 from fastnst.photos.crops import center_crops
 from fastnst.training.budget import Budget, style_ramp
@@ -83,7 +84,7 @@ class Prepared:
 
 def train(
     config: TrainConfig,
-    notify: Callable[[str], None] | None = None,
+    notify: Notify = silent,
     on_progress: Callable[[Progress], None] | None = None,
     on_download: DownloadProgress | None = None,
 ) -> TrainResult:
@@ -95,7 +96,7 @@ def train(
     writes everything. Raises a FastnstError for anything that the user can mend.
     """
     with joined(config) as ranks, naming_lost_ranks(ranks):
-        told = (notify, on_progress, on_download) if ranks.first else (None, None, None)
+        told = (notify, on_progress, on_download) if ranks.first else (silent, None, None)
         with ranks.as_one():
             ranks.decided(lambda: check_output(config))
             setup = set_up(config, ranks, told[0], told[2])
@@ -103,10 +104,9 @@ def train(
         return _fit(setup, prepared, told[1])
 
 
-def _prepared(setup: Setup, notify: Callable[[str], None] | None) -> Prepared:
+def _prepared(setup: Setup, notify: Notify) -> Prepared:
     """What ``setup`` trains with. Raises CheckpointError, ConfigError where a run can't go on."""
     config, ranks, plan, earlier = setup.config, setup.ranks, setup.plan, setup.earlier
-    tell = notify or (lambda _: None)
     description = describe_run(setup)
     ranks.same({name: value for name, value in description.items() if name != "versions"})
     budget = _budget(config, earlier, description)
@@ -119,10 +119,10 @@ def _prepared(setup: Setup, notify: Callable[[str], None] | None) -> Prepared:
         plan.batch_size,
         earlier.step if earlier else 0,
         config.workers,
-        tell,
+        notify,
         (ranks.rank, ranks.count),
     )
-    tell(
+    notify(
         f"training '{setup.network.kind}' for the style {config.run_name} on "
         f"{len(setup.for_training)} photographs, {setup.loss.backbone.name} backbone, "
         f"{setup.precision} on {setup.device}, {plan}"
@@ -135,16 +135,14 @@ def _prepared(setup: Setup, notify: Callable[[str], None] | None) -> Prepared:
     enough = len(setup.held_out) >= PANEL_PHOTOS
     if budget.seconds is not None and enough and not config.no_early_stop:
         stop_from = style_ramp(config, description["training"]["started_from"])
-    best = BestWeights(watched, tell, stop_from, choosy=enough)
+    best = BestWeights(watched, notify, stop_from, choosy=enough)
     return Prepared(module, batches, best, _watchers(setup, watched, notify))
 
 
-def _watchers(
-    setup: Setup, watched: HeldOut, notify: Callable[[str], None] | None
-) -> list[pl.Callback]:
+def _watchers(setup: Setup, watched: HeldOut, notify: Notify) -> list[pl.Callback]:
     """What looks at the run beside ``BestWeights``."""
     thumbnail, photos = setup.styles.thumbnail, setup.config.validation_photos
-    guard = Guard(notify or (lambda _: None), saturation(thumbnail))
+    guard = Guard(notify, saturation(thumbnail))
     watchers: list[pl.Callback] = [guard, Panel(watched, thumbnail)]
     if photos and setup.ranks.first:
         crops = center_crops(pick_evenly(setup.held_out, photos), setup.plan.image_size)

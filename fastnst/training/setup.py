@@ -13,6 +13,7 @@ from fastnst.checkpoint.contents import Checkpoint, load_checkpoint
 from fastnst.config import TrainConfig
 from fastnst.machine.device import choose_device, has_bfloat16
 from fastnst.machine.download import Progress as DownloadProgress
+from fastnst.machine.notify import Notify
 from fastnst.networks.modules import TransferNetwork
 from fastnst.perceptual.build import build_loss
 from fastnst.perceptual.losses import PerceptualLoss
@@ -54,12 +55,12 @@ class Setup:
 def set_up(
     config: TrainConfig,
     ranks: Ranks,
-    notify: Callable[[str], None] | None,
+    notify: Notify,
     on_download: DownloadProgress | None,
 ) -> Setup:
     """Read and choose all that ``config`` names. Raises a FastnstError where that can't be."""
     check_crops(config)
-    photos = find_photos(config.data)
+    photos = find_photos(config.data, notify)
     styles = read_styles(config)
     device = device_of(ranks, choose_device(config.device))
     precision = choose_precision(config.precision, device)
@@ -71,7 +72,7 @@ def set_up(
     if init is not None:
         judges = center_crops(pick_evenly(for_training, JUDGES), IMAGE_SIZE)
         worn = wear_nearest_style(network, init, loss, judges, precision)
-        if worn is not None and notify is not None:
+        if worn is not None:
             notify(f"of the styles in {init.path.stem}, '{worn}' is the nearest to begin with")
     timed = time_step(network, loss, precision, device)
     # All at once, since they may share the processors; the slowest holds up the others.

@@ -22,6 +22,7 @@ from fastnst.checkpoint.contents import Checkpoint
 from fastnst.errors import CheckpointError, DataError, ImageReadError
 from fastnst.image import read_picture, to_picture
 from fastnst.machine.download import Progress as DownloadProgress
+from fastnst.machine.notify import Notify
 from fastnst.networks.modules import TransferNetwork
 from fastnst.optimize.curves import Curve, descend, iterations_to, noise_like
 from fastnst.perceptual.losses import PerceptualLoss
@@ -176,7 +177,7 @@ def measure_photos(
     limit: int,
     whole: int,
     on_iteration: Callable[[int, str, int], bool],
-    notify: Callable[[str], None],
+    notify: Notify,
 ) -> list[PhotoResult]:
     """``measure_photo`` for each; unreadable ones are told and left out.
 

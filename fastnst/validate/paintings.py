@@ -18,6 +18,7 @@ from fastnst.checkpoint.shipped import shipped_models
 from fastnst.errors import CheckpointError, DataError, ImageReadError
 from fastnst.image import read_picture
 from fastnst.machine.files import sha256_file
+from fastnst.machine.notify import Notify
 from fastnst.photos.collection import pictures_below
 from fastnst.validate.likeness import (
     Signature,
@@ -123,7 +124,7 @@ def look(result: Image.Image, photograph: Image.Image, known: Known) -> Looks:
 def known_paintings(
     checkpoint: Checkpoint,
     folder: Path | None,
-    notify: Callable[[str], None],
+    notify: Notify,
     on_picture: Callable[[int, int], None],
 ) -> Known:
     """The paintings of a checkpoint, of the shipped ones, and the pictures of ``folder``.
@@ -169,7 +170,7 @@ def _sha256(style: Mapping[str, Any]) -> str:
     return said if re.fullmatch("[0-9a-f]{64}", said) else ""
 
 
-def _shipped(notify: Callable[[str], None]) -> Iterator[Painting]:
+def _shipped(notify: Notify) -> Iterator[Painting]:
     for path in shipped_models().values():
         try:
             painting = _of_checkpoint(load_checkpoint(path))
@@ -181,7 +182,7 @@ def _shipped(notify: Callable[[str], None]) -> Iterator[Painting]:
 
 
 def _pictures(
-    folder: Path, notify: Callable[[str], None], on_picture: Callable[[int, int], None]
+    folder: Path, notify: Notify, on_picture: Callable[[int, int], None]
 ) -> list[Painting]:
     """A folder's pictures, each by the name that a network of it would have."""
     if not folder.is_dir():

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from fastnst.errors import TrainingError
 from fastnst.machine.files import reason
+from fastnst.machine.notify import Notify, silent
 from fastnst.training.data.dataset import Batch, EndlessBatches, PhotoDataset, collate
 
 # Batches that lie ready while a step is taken: one may take longer than a step, most don't.
@@ -30,7 +31,7 @@ def photo_batches(
     batch_size: int,
     first_batch: int,
     workers: int,
-    notify: Callable[[str], None] = lambda _: None,
+    notify: Notify = silent,
     part: tuple[int, int] = (0, 1),
 ) -> Generator[Batch, None, None]:
     """Batches from number ``first_batch`` on, in order, whatever the number of workers.

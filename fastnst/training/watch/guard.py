@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import statistics
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
 from fastnst.errors import TrainingError
+from fastnst.machine.notify import Notify
 from fastnst.training.module import StyleTraining
 
 MAX_ROLLBACKS = 3
@@ -36,7 +36,7 @@ class Guard(pl.Callback):
     time it stops the run with TrainingError, which names the step and the term.
     """
 
-    def __init__(self, notify: Callable[[str], None], style_saturation: float = 0.0) -> None:
+    def __init__(self, notify: Notify, style_saturation: float = 0.0) -> None:
         self.notify = notify
         self.saturated = max(SATURATED, (1 + style_saturation) / 2)
         self.rollbacks = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -15,6 +14,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from fastnst.machine.notify import Notify
 from fastnst.perceptual.backbone import Features
 from fastnst.training.module import StyleTraining
 
@@ -146,7 +146,7 @@ class BestWeights(pl.Callback):
     def __init__(
         self,
         held_out: HeldOut,
-        notify: Callable[[str], None],
+        notify: Notify,
         stop_from: float | None,
         choosy: bool = True,
     ) -> None:

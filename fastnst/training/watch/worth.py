@@ -5,7 +5,6 @@ its pictures look like the painting.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,6 +13,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from fastnst.image import to_picture
+from fastnst.machine.notify import Notify, silent
 from fastnst.optimize.curves import cached_curves, iterations_to, quantile
 from fastnst.perceptual.losses import PerceptualLoss
 from fastnst.training.module import StyleTraining
@@ -35,9 +35,7 @@ class CheapValidation(pl.Callback):
     when the run begins, once for each style and photograph: they stay in the user's cache.
     """
 
-    def __init__(
-        self, images: Tensor, loss: PerceptualLoss, notify: Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, images: Tensor, loss: PerceptualLoss, notify: Notify = silent) -> None:
         self.images = images
         self.curves = cached_curves(loss, images, ITERATIONS, notify)
 
