@@ -15,10 +15,9 @@ from fastnst.networks.modules import TransferNetwork
 from fastnst.perceptual.losses import LossParts, PerceptualLoss
 from fastnst.training.budget import Budget, learning_rate, style_ramp, style_share
 from fastnst.training.data.dataset import Batch
-from fastnst.training.grid import grid
 from fastnst.training.optimizer import build_optimizer
 from fastnst.training.ranks import Clock, Ranks
-from fastnst.training.stability import instability, offset
+from fastnst.training.step import StepLosses, step_losses
 from fastnst.validate.likeness import Signature
 from fastnst.validate.paintings import pack_signature
 
@@ -91,32 +90,22 @@ class StyleTraining(pl.LightningModule):
     ) -> Batch:
         return Batch(batch.images.to(device, non_blocking=True), batch.bad)
 
-    def losses(self, content: Tensor) -> tuple[LossParts, Tensor, Tensor]:
-        """Loss, at the style's present share, of the stylized ``content`` (B, 3, H, W), 0..1; how
-        much of it does not move with the picture; and the grid in it.
-        """
-        content = content.contiguous(memory_format=torch.channels_last)
-        features = self.perceptual_loss.content_features(content)
+    def losses(self, content: Tensor) -> StepLosses:
+        """Those of the ``content`` (B, 3, H, W), 0..1, at the style's present share."""
         ramp = style_ramp(self.config, self.description["training"].get("started_from"))
         share = style_share(ramp, self.budget.progress(self.global_step))
-        stylized = self.network(content)
-        self.saturation = saturation(stylized.detach())
-        parts = self.perceptual_loss(stylized, features, share)
-        unstable = torch.zeros(())
-        if self.config.stability_weight:
-            move = offset(self.config.seed, self.global_step)
-            unstable = instability(self.network, content, stylized, move)
-        return parts, unstable, grid(stylized, content)
+        losses = step_losses(
+            self.network, self.perceptual_loss, content, self.config, self.global_step, share
+        )
+        self.saturation = saturation(losses.stylized.detach())
+        return losses
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """The loss to descend; None, which is no step, where it is not a finite number."""
-        parts, unstable, painted = self.losses(batch.images.float() / 255)
-        self._look_at(parts.detach(), unstable.detach(), painted.detach())
+        losses = self.losses(batch.images.float() / 255)
+        self._look_at(losses.parts.detach(), losses.unstable.detach(), losses.painted.detach())
         assert self.latest is not None
-        # The loss is the picture's, and measured as such; the others are the network's own faults.
-        config = self.config
-        total = parts.total + config.stability_weight * unstable + config.grid_weight * painted
-        return self._no_step() if self.latest.broken_terms() else total
+        return self._no_step() if self.latest.broken_terms() else losses.total(self.config)
 
     def _no_step(self) -> Tensor | None:
         """What Lightning takes for no step. It knows none where there are several processes: there

@@ -1,0 +1,53 @@
+"""What one step of training descends, whoever takes it: a run of one style, or of a base's many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fastnst.config import TrainConfig
+from fastnst.perceptual.losses import LossParts, PerceptualLoss
+from fastnst.training.grid import grid
+from fastnst.training.stability import instability, offset
+
+
+@dataclass(frozen=True)
+class StepLosses:
+    """The loss of the ``stylized`` pictures (B, 3, H, W), 0..1; how much of it does not move with
+    the picture; and the grid in it.
+    """
+
+    stylized: Tensor
+    parts: LossParts
+    unstable: Tensor
+    painted: Tensor
+
+    def total(self, config: TrainConfig) -> Tensor:
+        """What is descended: the loss is the picture's, the others are the network's own faults."""
+        own = config.stability_weight * self.unstable + config.grid_weight * self.painted
+        return self.parts.total + own
+
+
+def step_losses(
+    network: Callable[[Tensor], Tensor],
+    loss: PerceptualLoss,
+    content: Tensor,
+    config: TrainConfig,
+    step: int,
+    share: float,
+) -> StepLosses:
+    """The losses of the step after ``step`` steps on content (B, 3, H, W), 0..1.
+
+    ``share`` is the style's present share of its weight (``fastnst.training.budget.style_share``).
+    """
+    content = content.contiguous(memory_format=torch.channels_last)
+    features = loss.content_features(content)
+    stylized = network(content)
+    parts = loss(stylized, features, share)
+    unstable = torch.zeros(())
+    if config.stability_weight:
+        unstable = instability(network, content, stylized, offset(config.seed, step))
+    return StepLosses(stylized, parts, unstable, grid(stylized, content))
