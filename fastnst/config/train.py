@@ -50,10 +50,10 @@ class TrainConfig(StyleConfig):
         "price of what does not move with the picture, such as strokes that jump in a video, or a "
         "weave in flat areas: higher is calmer, with less texture; 0 lets networks paint it",
     )
-    grid_weight: float = option(
-        0.075,
-        "price of a regular pattern of 4 x 4 pixels in flat areas, the last of a weave that the "
-        "price of instability leaves, per square of its levels of 255; 0 for none",
+    spectrum_weight: float = option(
+        0.3,
+        "price of a spectrum that is not the painting's in its finest octaves, such as a weave in "
+        "flat areas; 0 for none",
     )
     gradient_clip: float = option(
         1.0,
@@ -137,7 +137,7 @@ class TrainConfig(StyleConfig):
         require("style_ramp", self.style_ramp, minimum=0, maximum=1)
         require("gradient_clip", self.gradient_clip, minimum=0)
         require("stability_weight", self.stability_weight, minimum=0)
-        require("grid_weight", self.grid_weight, minimum=0)
+        require("spectrum_weight", self.spectrum_weight, minimum=0)
         require("save_every", self.save_every, minimum=0)
         require("validation_photos", self.validation_photos, minimum=0, maximum=20)
 

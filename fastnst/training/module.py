@@ -17,6 +17,7 @@ from fastnst.training.budget import Budget, learning_rate, style_ramp, style_sha
 from fastnst.training.data.dataset import Batch
 from fastnst.training.optimizer import build_optimizer
 from fastnst.training.ranks import Clock, Ranks
+from fastnst.training.spectrum import Spectrum
 from fastnst.training.step import StepLosses, step_losses
 from fastnst.validate.likeness import Signature
 from fastnst.validate.paintings import pack_signature
@@ -26,8 +27,8 @@ class StyleTraining(pl.LightningModule):
     """Trains ``network`` against the frozen ``perceptual_loss``.
 
     Only the network is a submodule, so that it alone is saved and optimized; ``description`` is the
-    checkpoint's ``fastnst`` entry, kept up to date by ``on_save_checkpoint``, and ``signature``
-    what the painting looks like.
+    checkpoint's ``fastnst`` entry, kept up to date by ``on_save_checkpoint``; ``signature`` is what
+    the painting looks like, ``spectrum`` holds pictures' fine patterns against the painting's.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class StyleTraining(pl.LightningModule):
         batch_size: int = 1,
         signature: Signature | None = None,
         ranks: Ranks | None = None,
+        spectrum: Spectrum | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -49,15 +51,16 @@ class StyleTraining(pl.LightningModule):
         self.batch_size = batch_size
         self.signature = signature
         self.ranks = ranks or Ranks()
+        self.spectrum = spectrum or Spectrum(())
         self.clock = Clock(self.ranks)
         budget.clock = self.clock
         self.learning_rate = 0.0
         # What the guard lowers after a rollback, and what it looks at.
         self.rate_factor = 1.0
         self.saturation = 0.0
-        # The last step's loss, instability and grid, for those who watch.
+        # The last step's loss, instability and distance of spectra, for those who watch.
         self.latest: LossParts | None = None
-        self.instability = self.grid = torch.zeros(())
+        self.instability = self.apart = torch.zeros(())
         # In a tuple, out of PyTorch's sight: the backbone belongs in no checkpoint.
         self._frozen = (perceptual_loss,)
 
@@ -95,7 +98,13 @@ class StyleTraining(pl.LightningModule):
         ramp = style_ramp(self.config, self.description["training"].get("started_from"))
         share = style_share(ramp, self.budget.progress(self.global_step))
         losses = step_losses(
-            self.network, self.perceptual_loss, content, self.config, self.global_step, share
+            self.network,
+            self.perceptual_loss,
+            self.spectrum,
+            content,
+            self.config,
+            self.global_step,
+            share,
         )
         self.saturation = saturation(losses.stylized.detach())
         return losses
@@ -103,7 +112,7 @@ class StyleTraining(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """The loss to descend; None, which is no step, where it is not a finite number."""
         losses = self.losses(batch.images.float() / 255)
-        self._look_at(losses.parts.detach(), losses.unstable.detach(), losses.painted.detach())
+        self._look_at(losses.parts.detach(), losses.unstable.detach(), losses.apart.detach())
         assert self.latest is not None
         return self._no_step() if self.latest.broken_terms() else losses.total(self.config)
 
@@ -115,16 +124,16 @@ class StyleTraining(pl.LightningModule):
             return None
         return torch.stack([parameter.sum() for parameter in self.network.parameters()]).sum() * 0
 
-    def _look_at(self, parts: LossParts, unstable: Tensor, painted: Tensor) -> None:
+    def _look_at(self, parts: LossParts, unstable: Tensor, apart: Tensor) -> None:
         """Keep the step's numbers for those who watch: means over all processes, so that each of
         them sees the same trouble, and none goes on from a step that another one leaves out.
         """
         if self.ranks.count > 1:
-            numbers = [*parts.numbers(), unstable, painted, torch.tensor(self.saturation)]
+            numbers = [*parts.numbers(), unstable, apart, torch.tensor(self.saturation)]
             mean = self.ranks.mean(torch.stack([n.float().cpu() for n in numbers]))
-            *of_parts, unstable, painted, saturated = mean
+            *of_parts, unstable, apart, saturated = mean
             parts, self.saturation = parts.with_numbers(of_parts), float(saturated)
-        self.latest, self.instability, self.grid = parts, unstable, painted
+        self.latest, self.instability, self.apart = parts, unstable, apart
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.budget.progress(self.global_step) >= 1:

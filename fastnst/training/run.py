@@ -37,6 +37,7 @@ from fastnst.training.record.logs import (
 )
 from fastnst.training.record.saving import KEEP_OTHERS
 from fastnst.training.setup import Setup, set_up
+from fastnst.training.spectrum import Spectrum
 from fastnst.training.trainer import build_trainer
 from fastnst.training.watch.callbacks import (
     BadFiles,
@@ -112,7 +113,7 @@ def _prepared(setup: Setup, notify: Notify) -> Prepared:
     budget = _budget(config, earlier, description)
     module = StyleTraining(
         setup.network, setup.loss, config, budget, description, plan.batch_size,
-        setup.styles.signature, ranks,
+        setup.styles.signature, ranks, Spectrum(setup.styles.images, config.style_weights),
     )  # fmt: skip
     batches = photo_batches(
         PhotoDataset(setup.for_training, plan.image_size, config.seed, setup.cache),

@@ -10,30 +10,31 @@ from torch import Tensor
 
 from fastnst.config import TrainConfig
 from fastnst.perceptual.losses import LossParts, PerceptualLoss
-from fastnst.training.grid import grid
+from fastnst.training.spectrum import Spectrum
 from fastnst.training.stability import instability, offset
 
 
 @dataclass(frozen=True)
 class StepLosses:
     """The loss of the ``stylized`` pictures (B, 3, H, W), 0..1; how much of it does not move with
-    the picture; and the grid in it.
+    the picture; and how far its spectrum is from the style's.
     """
 
     stylized: Tensor
     parts: LossParts
     unstable: Tensor
-    painted: Tensor
+    apart: Tensor
 
     def total(self, config: TrainConfig) -> Tensor:
         """What is descended: the loss is the picture's, the others are the network's own faults."""
-        own = config.stability_weight * self.unstable + config.grid_weight * self.painted
+        own = config.stability_weight * self.unstable + config.spectrum_weight * self.apart
         return self.parts.total + own
 
 
 def step_losses(
     network: Callable[[Tensor], Tensor],
     loss: PerceptualLoss,
+    spectrum: Spectrum,
     content: Tensor,
     config: TrainConfig,
     step: int,
@@ -47,7 +48,9 @@ def step_losses(
     features = loss.content_features(content)
     stylized = network(content)
     parts = loss(stylized, features, share)
-    unstable = torch.zeros(())
+    unstable = apart = torch.zeros(())
     if config.stability_weight:
         unstable = instability(network, content, stylized, offset(config.seed, step))
-    return StepLosses(stylized, parts, unstable, grid(stylized, content))
+    if config.spectrum_weight:
+        apart = spectrum(stylized)
+    return StepLosses(stylized, parts, unstable, apart)

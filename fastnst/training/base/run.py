@@ -25,6 +25,7 @@ from fastnst.training.optimizer import build_optimizer
 from fastnst.training.plan import IMAGE_SIZE
 from fastnst.training.record.describe import loss_options, versions
 from fastnst.training.setup import choose_precision
+from fastnst.training.spectrum import Spectrum
 from fastnst.training.step import step_losses
 
 # Share of a sitting in which the learning rate falls to nothing: the trunk settles between styles.
@@ -88,6 +89,7 @@ class _Sitting:
         self.names = [name for name, _ in styles]
         images = [image for _, image in styles]
         self.losses = style_losses(images, self.settings, self.precision)
+        self.spectra = [Spectrum([image]) for image in images]
         self.bank = Bank(self.network, len(styles))
         if start:
             self.bank.adopt(start, self.names)
@@ -139,8 +141,8 @@ class _Sitting:
         share = style_share(1.0, self.step / self.ramp)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bfloat16"):
             losses = step_losses(
-                self.bank.wearing(style), self.losses[style], content, self.settings, self.step,
-                share,
+                self.bank.wearing(style), self.losses[style], self.spectra[style], content,
+                self.settings, self.step, share,
             )  # fmt: skip
             total = losses.total(self.settings)
         # Styles that this step didn't show have no gradient, and Adam leaves them alone.

@@ -79,7 +79,7 @@ class Meter(pl.Callback):
             scalars = {
                 **scalars_of(latest),
                 "loss/instability": float(pl_module.instability),
-                "loss/grid": float(pl_module.grid),
+                "loss/spectrum": float(pl_module.apart),
                 "learning_rate": pl_module.learning_rate,
                 "speed/images_per_second": speed,
                 "speed/data_wait_seconds": self._waited,

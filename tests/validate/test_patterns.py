@@ -12,7 +12,7 @@ from PIL import Image
 from fastnst.checkpoint.contents import load_checkpoint
 from fastnst.checkpoint.shipped import shipped_models
 from fastnst.image import to_tensor
-from fastnst.training.grid import grid
+from fastnst.validate.patterns import grid
 
 # A square wave of half a level has this mean square. Networks that didn't pay had 0.33 to 12.7.
 UNSEEN = 0.25
