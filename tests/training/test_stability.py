@@ -15,6 +15,7 @@ from fastnst.perceptual.build import build_loss
 from fastnst.training.budget import Budget
 from fastnst.training.data.dataset import Batch
 from fastnst.training.module import StyleTraining
+from fastnst.training.spectrum import Spectrum
 from fastnst.training.stability import instability, offset
 
 MOVES = [divmod(place, 4) for place in range(1, 16)]
@@ -92,13 +93,16 @@ def training(tmp_path: Path, **options: Any) -> StyleTraining:
     loss = build_loss(config, [noise(1, 3, 48, 48)], "float32")
     torch.manual_seed(0)
     network = build_network("fast").train()
-    return StyleTraining(network, loss, config, Budget(9, None), {"training": {}})
+    return StyleTraining(
+        network, loss, config, Budget(9, None), {"training": {}},
+        spectrum=Spectrum([noise(1, 3, 48, 48)]),
+    )  # fmt: skip
 
 
 def test_a_step_pays_for_instability_and_the_loss_that_is_told_does_not(tmp_path):
     batch = Batch((noise(1, 3, 64, 64, seed=3) * 255).to(torch.uint8), ())
     free, little, much = (
-        training(tmp_path, stability_weight=w, grid_weight=0.0) for w in (0.0, 1.0, 3.0)
+        training(tmp_path, stability_weight=w, spectrum_weight=0.0) for w in (0.0, 1.0, 3.0)
     )
     totals = [float(m.training_step(batch, 0).detach()) for m in (free, little, much)]
     assert float(free.instability) == 0
@@ -108,11 +112,12 @@ def test_a_step_pays_for_instability_and_the_loss_that_is_told_does_not(tmp_path
     assert totals[2] - totals[0] == pytest.approx(3 * float(much.instability), rel=1e-3)
 
 
-def test_a_step_pays_for_grids_and_the_loss_that_is_told_does_not(tmp_path):
+def test_a_step_pays_for_its_spectrum_and_the_loss_that_is_told_does_not(tmp_path):
     batch = Batch((noise(1, 3, 64, 64, seed=3) * 255).to(torch.uint8), ())
     options = {"stability_weight": 0.0}
-    free, paying = (training(tmp_path, grid_weight=w, **options) for w in (0.0, 2.0))
+    free, paying = (training(tmp_path, spectrum_weight=w, **options) for w in (0.0, 2.0))
     totals = [float(m.training_step(batch, 0).detach()) for m in (free, paying)]
-    assert float(free.grid) == float(paying.grid) > 0
+    assert float(free.apart) == 0
+    assert float(paying.apart) > 0
     assert totals[0] == float(free.latest.total) == float(paying.latest.total)
-    assert totals[1] - totals[0] == pytest.approx(2 * float(paying.grid), rel=1e-3)
+    assert totals[1] - totals[0] == pytest.approx(2 * float(paying.apart), rel=1e-3)

@@ -1,4 +1,4 @@
-"""The grid that networks would paint: what counts as one, and that the shipped ones paint none."""
+"""Grids and weaves: what counts as one, and that the shipped networks paint no grid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from fastnst.checkpoint.contents import load_checkpoint
 from fastnst.checkpoint.shipped import shipped_models
 from fastnst.image import to_tensor
-from fastnst.validate.patterns import grid
+from fastnst.validate.patterns import grid, weave
 
 # A square wave of half a level has this mean square. Networks that didn't pay had 0.33 to 12.7.
 UNSEEN = 0.25
@@ -76,3 +76,29 @@ def test_shipped_networks_paint_no_grid_where_a_picture_is_smooth(name):
     with torch.inference_mode():
         painted = float(grid(network(content), content))
     assert painted < UNSEEN
+
+
+def levels(picture: torch.Tensor) -> np.ndarray:
+    return (picture[0].permute(1, 2, 0) * 255).clamp(0, 255).to(torch.uint8).numpy()
+
+
+def test_noise_and_strokes_are_no_weave_and_a_fine_pattern_is_what_it_adds():
+    own = (noise(1, 3, 512, 512) - 0.5) / 10 + 0.5
+    assert weave([levels(own)]) < 0.01
+    places = torch.arange(512) - 256
+    rings = torch.hypot(places[:, None].float(), places[None].float()) % 60 > 30
+    assert weave([levels(own + 0.3 * rings)]) < 0.01
+    # A cosine of so many levels has half their square as its energy, beside the luma's of noise
+    # of which 1 - pi / 25 is finer than a fifth of a cycle.
+    for amount in (10, 40):
+        found = weave([levels(own + amount * wave(512, 512, 0.34375, 0.1796875))])
+        luma = (0.299**2 + 0.587**2 + 0.114**2) * 25.5**2 / 12
+        expected = amount**2 / 2 / (amount**2 / 2 + luma * (1 - math.pi * 0.2**2))
+        assert found == pytest.approx(expected, abs=0.03)
+
+
+def test_a_coarse_pattern_is_no_weave_and_small_pictures_tell_nothing():
+    own = (noise(1, 3, 512, 512) - 0.5) / 10 + 0.5
+    assert weave([levels(own + 40 * wave(512, 512, 0.0625, 0.0625))]) < 0.01
+    assert math.isnan(weave([levels(noise(1, 3, 127, 200))]))
+    assert math.isnan(weave([]))

@@ -1,0 +1,92 @@
+"""The distance of spectra: closed forms, what counts as a fine pattern, and that training pays."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from fastnst.training.spectrum import AXES, Spectrum
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def wave(height: int, width: int, across: float, down: float) -> torch.Tensor:
+    """A cosine, (1, 3, H, W), of so many periods a pixel."""
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return torch.cos(2 * math.pi * (across * columns + down * rows)).expand(1, 3, height, width)
+
+
+def test_axes_of_colour_are_orthonormal():
+    axes = torch.tensor(AXES, dtype=torch.float64)
+    assert torch.allclose(axes @ axes.T, torch.eye(3, dtype=torch.float64))
+
+
+def test_a_style_is_no_distance_from_itself_and_contrast_counts_by_its_logarithm():
+    style = noise(1, 3, 64, 96)
+    spectrum = Spectrum([style])
+    assert float(spectrum(style)) == 0
+    # Power goes with the square of contrast; what is unseen hardly counts beside noise.
+    assert float(spectrum(style / math.e)) == pytest.approx(4, rel=0.01)
+    assert float(spectrum(style + 0.3)) == pytest.approx(0, abs=1e-6)
+
+
+def test_what_is_coarser_than_ten_pixels_is_the_photographs_to_say():
+    style = noise(1, 3, 64, 64) / 4
+    for across, costs in ((1 / 32, False), (1 / 16, False), (1 / 4, True), (11 / 32, True)):
+        found = float(Spectrum([style])(style + wave(64, 64, across, 0) / 4))
+        assert (found > 0.1) == costs
+
+
+@pytest.mark.parametrize(("across", "down"), [(11 / 32, 0), (11 / 32, 6 / 32), (-8 / 32, 8 / 32)])
+def test_descent_takes_a_weave_out_and_leaves_what_the_painting_has(across, down):
+    style = noise(1, 3, 96, 96)
+    spectrum = Spectrum([style])
+    own, weave = noise(1, 3, 96, 96, seed=1), wave(96, 96, across, down)
+    amount = torch.tensor(0.1, requires_grad=True)
+    for _ in range(40):
+        [slope] = torch.autograd.grad(spectrum(own + amount * weave), amount)
+        amount = (amount - 2e-3 * slope.sign()).detach().requires_grad_()
+    assert float(amount.detach()) < 0.03
+    # Two draws of the same noise differ by no more than chance.
+    assert float(spectrum(own)) < 0.1
+
+
+def test_a_spectrum_is_one_of_windows_wherever_they_lie():
+    style, other = noise(1, 3, 64, 64), noise(1, 3, 64, 64, seed=1)
+    spectrum = Spectrum([style])
+    pictures = torch.cat([other, style])
+    assert float(spectrum(pictures)) == pytest.approx(float(spectrum(pictures.flip(0))), rel=1e-6)
+    # Turning a picture upside down changes phases alone.
+    assert float(spectrum(other.flip((2, 3)))) == pytest.approx(float(spectrum(other)), rel=1e-3)
+
+
+def test_several_styles_are_pooled_by_their_weights():
+    one, other = noise(1, 3, 64, 64), noise(1, 3, 48, 80, seed=1) / 3
+    pooled = Spectrum([one, other], [3.0, 1.0])
+    assert float(Spectrum([one, other], [1.0, 0.0])(one)) == 0
+    assert float(Spectrum([one, one], [3.0, 1.0])(one)) == pytest.approx(0, abs=1e-10)
+    assert 0 < float(pooled(one)) < float(pooled(other))
+
+
+@pytest.mark.parametrize("style", [[], [noise(1, 3, 31, 200)]])
+def test_without_a_style_of_a_window_nothing_costs(style):
+    picture = noise(1, 3, 64, 64).requires_grad_()
+    found = Spectrum(style)(picture)
+    found.backward()
+    assert float(found.detach()) == 0
+    assert float(picture.grad.abs().max()) == 0
+
+
+def test_a_picture_smaller_than_a_window_costs_nothing():
+    assert float(Spectrum([noise(1, 3, 64, 64)])(noise(1, 3, 31, 64))) == 0
+
+
+def test_a_style_of_one_colour_and_a_black_picture_have_finite_gradients():
+    black = torch.zeros(1, 3, 64, 64, requires_grad=True)
+    for style in (torch.full((1, 3, 64, 64), 0.5), noise(1, 3, 64, 64)):
+        [slope] = torch.autograd.grad(Spectrum([style])(black), black)
+        assert bool(torch.isfinite(slope).all())
