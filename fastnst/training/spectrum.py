@@ -71,4 +71,5 @@ def _power(pictures: Tensor) -> Tensor:
         power = torch.fft.rfft2(windows).abs().square().mean(dim=(0, 2, 3))
         down, across = torch.fft.fftfreq(SIDE), torch.fft.rfftfreq(SIDE)
         fine = torch.hypot(down[:, None], across[None]) >= LOWEST
-        return power[:, fine.to(device)] / window.square().sum() + UNSEEN
+        result: Tensor = power[:, fine.to(device)] / window.square().sum() + UNSEEN
+        return result
