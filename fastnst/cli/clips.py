@@ -47,6 +47,11 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
         "--smooth", type=float, default=0.0, metavar="0..1",
         help="calm what stands still: how much of the frame before stays there (default: 0)",
     )  # fmt: skip
+    group.add_argument(
+        "--resumable", action="store_true",
+        help="keep finished parts beside the result until it is whole: the same command goes on "
+        "where a run was ended",
+    )  # fmt: skip
 
 
 def clip_options(arguments: argparse.Namespace) -> ClipOptions:
@@ -54,7 +59,7 @@ def clip_options(arguments: argparse.Namespace) -> ClipOptions:
     strokes = 1.0 if arguments.stroke_size is None else arguments.stroke_size
     return ClipOptions(
         arguments.codec, arguments.quality, arguments.preset, arguments.start, arguments.end,
-        arguments.frame, arguments.smooth, strokes,
+        arguments.frame, arguments.smooth, strokes, arguments.resumable,
     )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,21 +35,36 @@ class Clips:
         """Stylize a clip into another, with its sound and all that goes along.
 
         Each frame becomes what ``Stylizer.stylize_file`` makes of it with ``options.of_frames()``;
-        with ``options.max_size`` an
-        even number of rows and columns. Returns what is worth telling. Raises ClipReadError,
-        ClipWriteError or ConfigError; FileExistsError where, without ``overwrite``, there is a
-        target by now.
+        with ``options.max_size`` an even number of rows and columns. Returns what is worth
+        telling. Raises ClipReadError, ClipWriteError or ConfigError; FileExistsError where, without
+        ``overwrite``, there is a target by now.
         """
         require_av(source)
         from fastnst.video.clips import ClipJob, stylize_clip
 
         options = self.options
+        made_of = _made_of(self.stylizer, options) if options.clip.resumable else {}
         job = ClipJob(
-            source, target, options.clip, options.metadata, options.allow_truncated, self.overwrite
-        )
+            source, target, options.clip, options.metadata, options.allow_truncated,
+            self.overwrite, made_of,
+        )  # fmt: skip
         frames = _Frames(self.stylizer, options)
         news = stylize_clip(job, frames, self.watch)
         return "; ".join(part for part in (news, *frames.news) if part)
+
+
+def _made_of(stylizer: Stylizer, options: FileOptions) -> dict[str, str]:
+    """All that a frame's result depends on, by option, short enough to be told."""
+    weights, engine = hashlib.sha256(), stylizer.engine
+    for name, value in sorted(engine.weights.items()):
+        weights.update(name.encode() + value.tobytes())
+    mask = None if options.mask is None else hashlib.sha256(options.mask.tobytes()).hexdigest()[:12]
+    told = {
+        **asdict(options.of_frames().effects), "max_size": options.max_size, "mask": mask,
+        "engine": engine.name, "precision": engine.precision,
+    }  # fmt: skip
+    style = f"{stylizer.name} ({weights.hexdigest()[:12]})"
+    return {"the style": style} | {f"--{n.replace('_', '-')}": str(v) for n, v in told.items()}
 
 
 class _Frames:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import av
 import numpy as np
+from av.packet import Packet
 from av.stream import Stream
 from numpy.typing import NDArray
 from PIL import Image
 
 from fastnst.errors import ClipReadError, ClipWriteError, ConfigError
-from fastnst.machine.files import atomic_write, reason
+from fastnst.machine.files import atomic_write, reason, sha256_file
 from fastnst.video.beside import Ahead, Behind
+from fastnst.video.encode import Look, Painted, choose_encoder
 from fastnst.video.options import ClipOptions
-from fastnst.video.probe import Clip, is_cover, told
-from fastnst.video.read import Piece, Reader, exact, part_of
+from fastnst.video.parts import Parts
+from fastnst.video.probe import Clip, told
+from fastnst.video.read import Part, Piece, Reader, exact, part_of
+from fastnst.video.resume import PartsWriter, join
 from fastnst.video.smooth import Gate
-from fastnst.video.write import Look, Writer, can_hold
+from fastnst.video.write import Writer, taken_along
 
 Pixels = NDArray[np.uint8]
 # From a frame (H, W, 3) to a frame, perhaps of another size.
@@ -42,7 +46,8 @@ Watch = Callable[[Progress], None]
 @dataclass(frozen=True)
 class ClipJob:
     """What is to become of a clip: ``metadata`` is "none", "icc" or "keep" as for pictures, of
-    which only the last takes along what the clip says of itself.
+    which only the last takes along what the clip says of itself. ``made_of`` is what frames depend
+    on besides ``options``, by option.
     """
 
     source: Path
@@ -51,42 +56,90 @@ class ClipJob:
     metadata: str = "icc"
     allow_truncated: bool = False
     overwrite: bool = True
+    made_of: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Painted:
-    """A frame to write, with what the writer needs of its piece."""
+class Sink(Protocol):
+    """What takes frames; ``begins`` tells of each beforehand whether a new part begins there."""
 
-    pixels: Pixels
-    piece: Piece
-    look: Look
+    def begins(self, pts: int) -> bool: ...
+    def write(self, painted: Painted) -> None: ...
+    def close(self, packets: Sequence[Packet[Stream]]) -> None: ...
 
 
 def stylize_clip(job: ClipJob, paint: Paint, watch: Watch | None = None) -> str:
     """Stylize a clip into another, with its sound; returns what is worth telling of it.
 
     Frames are decoded in one thread and encoded in another while this one paints. The target is
-    written whole or not at all. Raises ClipReadError, ClipWriteError, ConfigError; FileExistsError
-    where, without ``overwrite``, somebody else has written the target meanwhile.
+    written whole or not at all; with ``options.resumable`` parts of it lie beside it until then,
+    from which a run like one that ended goes on. Raises ClipReadError, ClipWriteError, ConfigError;
+    FileExistsError where, without ``overwrite``, somebody else has written the target meanwhile.
     """
+    encoder = choose_encoder(job.options.codec, job.target)
     try:
         with Clip(job.source) as clip:
-            others, left_out = _taken_along(clip, job.target)
+            others, left_out = taken_along(clip, job.target)
             part = part_of(clip, job.options.start, job.options.end)
-            reader = Reader(clip, part, others, job.allow_truncated)
-            with atomic_write(job.target, job.overwrite) as file:
-                writer = Writer(file, job.target, clip, others, job.options, job.metadata)
-                try:
-                    _run(reader, writer, paint, watch)
-                except BaseException:
-                    writer.abandon()
-                    raise
-        return "; ".join([*clip.news, *left_out, *reader.news, *writer.news])
+            if job.options.resumable:
+                news = _by_parts(job, clip, part, encoder, paint, watch)
+            else:
+                reader = Reader(clip, part, others, job.allow_truncated)
+                news = _at_once(job, reader, paint, watch)
+        return "; ".join([*clip.news, *left_out, *news])
     except FileExistsError:
         raise
     except (OSError, av.FFmpegError) as error:
         why = reason(error) if isinstance(error, OSError) else told(error)
         raise ClipWriteError(f"{job.target}: can't be written ({why})") from error
+
+
+def _at_once(job: ClipJob, reader: Reader, paint: Paint, watch: Watch | None) -> list[str]:
+    with atomic_write(job.target, job.overwrite) as file:
+        writer = Writer(file, job.target, reader.clip, reader.others, job.options, job.metadata)
+        try:
+            last = _run(reader, writer, paint, watch, Gate(job.options.smooth))
+            if last is None:
+                raise _nothing(reader)
+            writer.close(last.packets)
+        except BaseException:
+            writer.abandon()
+            raise
+    return [*reader.news, *writer.news]
+
+
+def _by_parts(
+    job: ClipJob, clip: Clip, part: Part, encoder: str, paint: Paint, watch: Watch | None
+) -> list[str]:
+    parts = Parts(job.target, _settings(job, encoder))
+    # All is read anew, which takes little beside painting, and gives the same frames for certain.
+    reader = Reader(clip, part, [], job.allow_truncated, parts.last())
+    gate = Gate(job.options.smooth, parts.state())
+    began = parts.count
+    with PartsWriter(parts, job.target, clip, job.options) as writer:
+        last = _run(reader, writer, paint, watch, gate)
+        if last is not None:
+            writer.close([])
+    if not parts.count:
+        parts.remove()
+        raise _nothing(reader)
+    with Clip(job.source) as again:
+        others, _ = taken_along(again, job.target)
+        copied = Reader(again, part, others, job.allow_truncated)
+        news = join(parts, copied, job.target, job.options, job.metadata, job.overwrite)
+    parts.remove()
+    went_on = [f"went on from {began} parts of a run before"] if began else []
+    return [*reader.news, *news, *went_on]
+
+
+def _settings(job: ClipJob, encoder: str) -> dict[str, str]:
+    """All that the frames of a result depend on, by option."""
+    options = {f"--{name}": str(value) for name, value in asdict(job.options).items()}
+    for name in ("resumable", "frame", "stroke_size"):
+        del options[f"--{name}"]
+    return {
+        **options, **job.made_of, "the clip's SHA-256": sha256_file(job.source),
+        "the encoder": f"{encoder} of PyAV {av.__version__}",
+    }  # fmt: skip
 
 
 def frame_at(source: Path, seconds: float, truncated: bool = False) -> tuple[Image.Image, str]:
@@ -104,30 +157,26 @@ def frame_at(source: Path, seconds: float, truncated: bool = False) -> tuple[Ima
         return Image.fromarray(found), "; ".join([*clip.news, *reader.news])
 
 
-def _run(reader: Reader, writer: Writer, paint: Paint, watch: Watch | None) -> None:
-    gate = Gate(writer.options.smooth)
+def _run(reader: Reader, sink: Sink, paint: Paint, watch: Watch | None, gate: Gate) -> Piece | None:
+    """Paint all frames into a sink, but for what comes after the last, which is returned; None
+    where there is no frame.
+    """
     frames = 0
     rest: Piece | None = None
-
-    def write(painted: _Painted) -> None:
-        piece = painted.piece
-        time = piece.pts, piece.duration
-        writer.write(painted.pixels, painted.look, time, piece.packets)
-
-    with Behind(write) as behind, Ahead(reader) as pieces:
+    with Behind(sink.write) as behind, Ahead(reader) as pieces:
         for piece in pieces:
             if piece.pixels is None:
                 rest = piece
                 continue
+            before = gate.state() if sink.begins(piece.pts) else None
             pixels = gate(piece.pixels, paint(piece.pixels))
-            behind.put(_Painted(pixels, piece, _look(reader, pixels)))
+            time = piece.pts, piece.duration
+            behind.put(Painted(pixels, _look(reader, pixels), time, piece.packets, before))
             piece.pixels = None
             frames += 1
             if watch is not None:
                 watch(_progress(reader, piece, frames))
-    if not frames:
-        raise _nothing(reader)
-    writer.close([] if rest is None else rest.packets)
+    return rest if frames else None
 
 
 def _look(reader: Reader, pixels: Pixels) -> Look:
@@ -154,32 +203,3 @@ def _nothing(reader: Reader) -> ClipReadError:
         return ClipReadError(f"{clip.path}: holds no frame that can be decoded")
     lasts = "" if clip.seconds is None else f"; it lasts {clip.seconds:.2f} s"
     return ClipReadError(f"{clip.path}: no frame lies between --start and --end{lasts}")
-
-
-def _taken_along(clip: Clip, target: Path) -> tuple[list[Stream], list[str]]:
-    """The other streams that the target's container takes, and what is told of those it doesn't.
-
-    Raises ClipWriteError where sound would be lost that another container would keep.
-    """
-    taken: list[Stream] = []
-    lost: list[str] = []
-    for stream in clip.others:
-        if can_hold(target, stream):
-            taken.append(stream)
-            continue
-        name = _name(stream)
-        if stream.type == "audio" and target.suffix.lower() != ".mkv":
-            raise ClipWriteError(
-                f"{target}: {target.suffix.lower()} can't hold the clip's sound ({name}); "
-                f"--output {target.with_suffix('.mkv').name} can"
-            )
-        lost.append(name)
-    told_of = f"{target.suffix.lower()} can't hold its {', '.join(lost)}: left out"
-    return taken, [told_of] if lost else []
-
-
-def _name(stream: Any) -> str:
-    context = stream.codec_context
-    if is_cover(stream):
-        return f"cover ({context.name})"
-    return f"{stream.type} {context.name}" if context is not None else f"stream of {stream.type}"

@@ -31,8 +31,9 @@ class ClipOptions:
     from the clip's beginning, cut a part out; ``frame`` takes the one picture that is seen at that
     time instead. ``smooth`` 0..1 is how much of the frame before stays where nothing moves.
     ``stroke_size`` is for frames what the effect of that name is for pictures, 1 unless told:
-    coarse to fine takes twice as long, and what pans smoothly flickers with it. Raises ConfigError
-    for values out of range.
+    coarse to fine takes twice as long, and what pans smoothly flickers with it. ``resumable`` keeps
+    finished parts beside the target for another run to go on from. Raises ConfigError for values
+    out of range.
     """
 
     codec: str = "auto"
@@ -43,6 +44,7 @@ class ClipOptions:
     frame: float | None = None
     smooth: float = 0.0
     stroke_size: float | Literal["auto"] = 1.0
+    resumable: bool = False
 
     def __post_init__(self) -> None:
         if self.codec not in CODECS:

@@ -76,14 +76,17 @@ def exact(seconds: float) -> Fraction:
 class Reader:
     """A clip's pieces in order; ``news`` is what is worth telling of them, complete at their end.
 
-    ``others`` are the streams whose packets come along. Raises ClipReadError while it is iterated:
+    ``others`` are the streams whose packets come along; frames up to the pts ``after`` are passed
+    over. Raises ClipReadError while it is iterated:
     for files that are damaged or end before their header says, unless ``truncated`` takes them.
     """
 
     def __init__(
-        self, clip: Clip, part: Part, others: list[Stream], truncated: bool = False
-    ) -> None:
+        self, clip: Clip, part: Part, others: list[Stream], truncated: bool = False,
+        after: int | None = None,
+    ) -> None:  # fmt: skip
         self.clip, self.part, self.others, self.truncated = clip, part, others, truncated
+        self.after = after
         assert clip.picture.time_base is not None
         self.time_base: Fraction = clip.picture.time_base
         self.colours: Colours | None = None
@@ -111,6 +114,12 @@ class Reader:
             self._tell("interlaced: made whole by bwdif")
         self._check_end()
         yield Piece(None, packets=waiting)
+
+    def copies(self) -> Iterator[Packet[Stream]]:
+        """The packets of the other streams alone: nothing is decoded."""
+        for packet in self._packets():
+            if packet.stream in self.others and self._shifted(packet):
+                yield packet
 
     def seen_at(self, time: Fraction) -> Pixels | None:
         """The frame (H, W, 3) that is seen at a time of the clip's own clock: the last that begins
@@ -198,9 +207,14 @@ class Reader:
             # No container takes two frames of one time.
             pts = self._last + 1
         self._last = pts
-        return Piece(self._pixels(frame), pts - self.part.shift(self.time_base), duration)
+        colours = self._looked_at(frame)
+        pts -= self.part.shift(self.time_base)
+        if self.after is not None and pts <= self.after:
+            return None
+        return Piece(self._pixels(frame, colours), pts, duration)
 
-    def _pixels(self, frame: VideoFrame) -> Pixels:
+    def _looked_at(self, frame: VideoFrame) -> Colours:
+        """A frame's colours; what is to be known of all frames is learned from the first."""
         colours = colours_of(frame)
         if self._to_rgb is None:
             self._to_rgb = ToRGB(frame.width, frame.height)
@@ -209,15 +223,18 @@ class Reader:
                 self._tell(f"HDR ({colours.hdr}) made standard by a table")
             if has_alpha(frame.format):
                 self._tell("its transparency is left out")
-        turn = turn_of(frame)
         if self.aspect is None:
             told_aspect = self.clip.picture.sample_aspect_ratio
             if told_aspect and told_aspect != 1:
-                self.aspect = 1 / told_aspect if turn[0] == 0 else told_aspect
+                self.aspect = 1 / told_aspect if turn_of(frame)[0] == 0 else told_aspect
         width, height = self._to_rgb.size
         if (frame.width, frame.height) != (width, height):
             self._tell(f"its size changes: all of it is made {width} x {height}")
-        return upright(self._to_rgb(frame, colours), turn)
+        return colours
+
+    def _pixels(self, frame: VideoFrame, colours: Colours) -> Pixels:
+        assert self._to_rgb is not None
+        return upright(self._to_rgb(frame, colours), turn_of(frame))
 
     def _shifted(self, packet: Packet[Any]) -> bool:
         """Whether another stream's packet is in the part, whose times are told from its begin."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
@@ -20,17 +22,30 @@ STILL, MOVES = 2.0, 4.0
 CUT = 25.0
 
 
+@dataclass(frozen=True)
+class State:
+    """What a gate knows of the frame before: the photograph (H, W, 3), and what was shown of it."""
+
+    photo: Pixels | None = None
+    shown: Floats | None = None
+
+
 class Gate:
     """Call it with each frame (H, W, 3) and what was painted of it, in order; gives what to show.
 
     ``smooth`` 0..1 is the share of the frame shown before that stays where nothing moves; 0 gives
-    back what was painted. At a cut it begins anew.
+    back what was painted. At a cut it begins anew; from a ``state`` it goes on.
     """
 
-    def __init__(self, smooth: float) -> None:
+    def __init__(self, smooth: float, state: State | None = None) -> None:
         self.share = np.float32(LARGEST * smooth)
-        self._photo: Pixels | None = None
-        self._shown: Floats | None = None
+        state = state or State()
+        self._photo, self._shown = state.photo, state.shown
+
+    def state(self) -> State:
+        """What it knows by now."""
+        # Shown is written over from frame to frame.
+        return State(self._photo, None if self._shown is None else self._shown.copy())
 
     def __call__(self, photo: Pixels, painted: Pixels) -> Pixels:
         if not self.share:
