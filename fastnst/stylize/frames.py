@@ -46,7 +46,7 @@ class Clips:
         made_of = _made_of(self.stylizer, options) if options.clip.resumable else {}
         job = ClipJob(
             source, target, options.clip, options.metadata, options.allow_truncated,
-            self.overwrite, made_of,
+            self.overwrite, options.max_pixels, made_of,
         )  # fmt: skip
         frames = _Frames(self.stylizer, options)
         news = stylize_clip(job, frames, self.watch)

@@ -104,7 +104,9 @@ def _read_frame(job: Job, options: FileOptions) -> Decoded:
     from fastnst.video.clips import frame_at
 
     assert options.clip.frame is not None
-    picture, news = frame_at(job.source, options.clip.frame, options.allow_truncated)
+    picture, news = frame_at(
+        job.source, options.clip.frame, options.allow_truncated, options.max_pixels
+    )
     return Decoded(picture, None, b"", (news,) if news else ())
 
 

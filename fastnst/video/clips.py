@@ -17,10 +17,10 @@ from PIL import Image
 from fastnst.errors import ClipReadError, ClipWriteError, ConfigError
 from fastnst.machine.files import atomic_write, reason, sha256_file
 from fastnst.video.beside import Ahead, Behind
-from fastnst.video.encode import Look, Painted, choose_encoder
+from fastnst.video.encode import Look, Painted, check_settings, choose_encoder
 from fastnst.video.options import ClipOptions
 from fastnst.video.parts import Parts
-from fastnst.video.probe import Clip, told
+from fastnst.video.probe import Clip, check_size, told
 from fastnst.video.read import Part, Piece, Reader, exact, part_of
 from fastnst.video.resume import PartsWriter, join
 from fastnst.video.smooth import Gate
@@ -46,7 +46,8 @@ Watch = Callable[[Progress], None]
 @dataclass(frozen=True)
 class ClipJob:
     """What is to become of a clip: ``metadata`` is "none", "icc" or "keep" as for pictures, of
-    which only the last takes along what the clip says of itself. ``made_of`` is what frames depend
+    which only the last takes along what the clip says of itself. Frames of more than ``max_pixels``
+    are refused. ``made_of`` is what frames depend
     on besides ``options``, by option.
     """
 
@@ -56,6 +57,7 @@ class ClipJob:
     metadata: str = "icc"
     allow_truncated: bool = False
     overwrite: bool = True
+    max_pixels: int | None = None
     made_of: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -76,8 +78,10 @@ def stylize_clip(job: ClipJob, paint: Paint, watch: Watch | None = None) -> str:
     FileExistsError where, without ``overwrite``, somebody else has written the target meanwhile.
     """
     encoder = choose_encoder(job.options.codec, job.target)
+    check_settings(encoder, job.options)
     try:
         with Clip(job.source) as clip:
+            check_size(clip, job.max_pixels)
             others, left_out = taken_along(clip, job.target)
             part = part_of(clip, job.options.start, job.options.end)
             if job.options.resumable:
@@ -142,11 +146,14 @@ def _settings(job: ClipJob, encoder: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def frame_at(source: Path, seconds: float, truncated: bool = False) -> tuple[Image.Image, str]:
+def frame_at(
+    source: Path, seconds: float, truncated: bool = False, max_pixels: int | None = None
+) -> tuple[Image.Image, str]:
     """The picture of a clip, mode RGB, that is seen at a time from its beginning, and what is worth
     telling of it. Raises ClipReadError, ConfigError for a time that it doesn't reach.
     """
     with Clip(source) as clip:
+        check_size(clip, max_pixels)
         if clip.seconds is not None and not 0 <= seconds <= clip.seconds:
             raise ConfigError(f"{source}: no frame at {seconds} s; it lasts {clip.seconds:.2f} s")
         wanted = clip.begins + exact(seconds)

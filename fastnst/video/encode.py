@@ -18,7 +18,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from fastnst.errors import ClipWriteError
+from fastnst.errors import ClipWriteError, ConfigError
 from fastnst.video.colour import Colours, FromRGB
 from fastnst.video.options import ClipOptions
 from fastnst.video.probe import Clip
@@ -44,6 +44,16 @@ AUTO_WEBM = ("libvpx-vp9", "libsvtav1")
 DEFAULTS = {
     "libx264": (21, "veryfast"), "libx265": (24, "superfast"), "libsvtav1": (34, "10"),
     "libaom-av1": (34, "8"), "libvpx-vp9": (34, "8"), "mpeg4": (4, ""),
+}  # fmt: skip
+# The worst quality that each knows, and its words for speed.
+WORST = {"libx264": 51, "libx265": 51, "mpeg4": 31}
+WORDS = [
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
+    "placebo",
+]  # fmt: skip
+PRESETS = {
+    "libx264": WORDS, "libx265": WORDS, "libsvtav1": [str(n) for n in range(14)],
+    "libaom-av1": [str(n) for n in range(12)], "libvpx-vp9": [str(n) for n in range(9)],
 }  # fmt: skip
 # Those that take a frame whose sides are odd with a colour for every second pixel.
 ANY_SIDE = frozenset(("libvpx-vp9", "libaom-av1", "mpeg4"))
@@ -169,6 +179,16 @@ def choose_encoder(codec: str, target: Path) -> str:
             Codec(name, "w")
             return name
     raise ClipWriteError(f"{target}: PyAV was built without an encoder for {codec}")
+
+
+def check_settings(encoder: str, options: ClipOptions) -> None:
+    """Raises ConfigError for a quality or a preset that an encoder doesn't know."""
+    worst, known = WORST.get(encoder, 63), PRESETS.get(encoder)
+    if options.quality is not None and options.quality > worst:
+        raise ConfigError(f"the quality of {encoder} goes to {worst}, and not to {options.quality}")
+    if options.preset is not None and known and options.preset not in known:
+        words = " ".join(known) if known is WORDS else f"{known[0]} to {known[-1]}"
+        raise ConfigError(f"presets of {encoder} are {words}, not {options.preset}")
 
 
 def _settings(encoder: str, options: ClipOptions) -> dict[str, str]:

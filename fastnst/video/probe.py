@@ -15,6 +15,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from fastnst.errors import ClipReadError
+from fastnst.image.decode import MAX_PIXELS
 from fastnst.image.kinds import address_of, head_of, kind_of
 from fastnst.image.opening import picture_format
 
@@ -41,7 +42,7 @@ class Clip:
         if not videos:
             kinds = self._kinds()
             self.container.close()
-            raise ClipReadError(f"{path}: has no pictures that move, only {kinds}")
+            raise ClipReadError(f"{path}: has no pictures that move{kinds}")
         # As players choose: what is marked as the default, of several the largest.
         self.picture: VideoStream = max(
             videos, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height)
@@ -72,7 +73,20 @@ class Clip:
 
     def _kinds(self) -> str:
         kinds = Counter("a cover" if is_cover(s) else s.type for s in self.container.streams)
-        return " and ".join(sorted(kinds)) or "nothing"
+        return f", only {' and '.join(sorted(kinds))}" if kinds else ", nor anything else"
+
+
+def check_size(clip: Clip, max_pixels: int | None) -> None:
+    """Raises ClipReadError where frames have more than so many pixels, by default as many as are
+    read of pictures.
+    """
+    most = MAX_PIXELS if max_pixels is None else max_pixels
+    width, height = clip.picture.width, clip.picture.height
+    if width * height > most:
+        raise ClipReadError(
+            f"{clip.path}: frames of {width} x {height} pixels are more than fastnst reads "
+            f"({most / 1e6:g} megapixels); make it smaller, or raise --max-pixels"
+        )
 
 
 def is_cover(stream: Stream) -> bool:

@@ -97,6 +97,7 @@ class Reader:
         self._to_rgb: ToRGB | None = None
         self._last: int | None = None
         self._furthest = Fraction(0)
+        self._corrupt = 0
 
     def __iter__(self) -> Iterator[Piece]:
         self.clip.picture.thread_type = "AUTO"
@@ -110,6 +111,8 @@ class Reader:
                         yield piece
             elif packet.stream in self.others and self._shifted(packet):
                 waiting.append(packet)
+        if self._corrupt:
+            self._tell(f"damaged: {self._corrupt} frames are patched up from others")
         if self._whole.used:
             self._tell("interlaced: made whole by bwdif")
         self._check_end()
@@ -215,13 +218,19 @@ class Reader:
 
     def _looked_at(self, frame: VideoFrame) -> Colours:
         """A frame's colours; what is to be known of all frames is learned from the first."""
-        colours = colours_of(frame)
+        try:
+            colours = colours_of(frame)
+        except ClipReadError as error:
+            raise ClipReadError(f"{self.clip.path}: {error}") from error
+        self._corrupt += frame.is_corrupt
         if self._to_rgb is None:
             self._to_rgb = ToRGB(frame.width, frame.height)
             self.colours = colours
             if colours.hdr:
                 self._tell(f"HDR ({colours.hdr}) made standard by a table")
-            if has_alpha(frame.format):
+            # VP9's is a stream within the stream, which its decoder leaves alone.
+            apart = self.clip.picture.metadata.get("alpha_mode") == "1"
+            if apart or has_alpha(frame.format):
                 self._tell("its transparency is left out")
         if self.aspect is None:
             told_aspect = self.clip.picture.sample_aspect_ratio

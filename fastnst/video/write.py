@@ -18,6 +18,9 @@ from fastnst.video.encode import Encoder, Look, Painted
 from fastnst.video.options import CONTAINERS, ClipOptions
 from fastnst.video.probe import MARK, Clip, is_cover, told
 
+# Bytes that are whole samples of up to ten channels.
+SILENCE = 20160
+
 
 class Writer:
     """A clip written into ``file``, for ``target``, with ``others`` of the clip's streams.
@@ -111,8 +114,14 @@ def can_hold(target: Path, stream: Stream) -> bool:
     """Whether the container of a path's suffix takes a stream as it is: tried, in memory."""
     try:
         with av.open(io.BytesIO(), "w", format=CONTAINERS[target.suffix.lower()]) as trial:
-            _copied(trial, stream)
+            copied = _copied(trial, stream)
             trial.start_encoding()
+            name = getattr(stream.codec_context, "name", "")
+            if name.startswith("pcm_"):
+                # MP4 asks such sound only at its end which speakers it is for.
+                silence: Packet[Stream] = Packet(bytes(SILENCE))
+                silence.stream, silence.pts, silence.dts = copied, 0, 0
+                trial.mux_one(silence)
     except (av.FFmpegError, ValueError):
         return False
     return True

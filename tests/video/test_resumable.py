@@ -62,7 +62,8 @@ def run(source: Path, target: Path, codec: str, smooth: float, at: object) -> tu
 
 
 @pytest.mark.parametrize(
-    "codec, suffix, smooth", [("auto", ".mp4", 0), ("auto", ".mkv", 0.7), ("ffv1", ".mkv", 0.7)]
+    ("codec", "suffix", "smooth"),
+    [("auto", ".mp4", 0), ("auto", ".mkv", 0.7), ("ffv1", ".mkv", 0.7)],
 )
 def test_killed_at_any_moment_it_goes_on_to_the_same_result(codec, suffix, smooth, tmp_path):
     source = varied(tmp_path / "in.mp4")
