@@ -24,7 +24,7 @@ from fastnst.video.smooth import State
 from fastnst.video.write import Writer
 
 # Of a part. What is lost when a run ends, and what is painted until a part is on the disk.
-SECONDS = 5
+SECONDS = 2
 
 
 class PartsWriter:
