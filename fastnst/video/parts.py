@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
+from zipfile import BadZipFile
 
 import numpy as np
 from av.packet import Packet
@@ -80,7 +81,7 @@ class Parts:
         file = self._state(self.count)
         if not file.exists():
             return State()
-        with np.load(file, allow_pickle=False) as arrays:
+        with self._whole(file), open(file, "rb") as raw, np.load(raw, allow_pickle=False) as arrays:
             return State(arrays["photo"], arrays["shown"])
 
     @contextlib.contextmanager
@@ -133,19 +134,18 @@ class Parts:
             self.folder.rmdir()
 
     def _settle(self, settings: dict[str, str]) -> None:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ClipWriteError(f"{self.folder}: is in the way of the folder for parts")
         self.folder.mkdir(exist_ok=True)
         file = self.folder / SETTINGS
         if not file.exists():
             with atomic_write(file) as written:
                 written.write(json.dumps(settings, indent=1).encode() + b"\n")
             return
-        try:
-            told = json.loads(file.read_bytes())
-            before = {str(name): str(value) for name, value in told.items()}
-        except (ValueError, AttributeError) as error:
-            raise ClipWriteError(
-                f"{file}: damaged; delete the folder {self.folder.name} to begin anew"
-            ) from error
+        with self._whole(file):
+            before = {
+                str(name): str(value) for name, value in json.loads(file.read_bytes()).items()
+            }
         for name in sorted({*before, *settings}):
             old, new = before.get(name, "none"), settings.get(name, "none")
             if old != new:
@@ -162,8 +162,21 @@ class Parts:
 
     @contextlib.contextmanager
     def _opened(self, number: int) -> Iterator[tuple[Head, BinaryIO]]:
-        with open(self._part(number), "rb") as file:
+        part = self._part(number)
+        with self._whole(part), open(part, "rb") as file:
             yield Head.of(file.readline()), file
+
+    @contextlib.contextmanager
+    def _whole(self, file: Path) -> Iterator[None]:
+        """Raises ClipWriteError for what comes of a file that a disk has damaged."""
+        try:
+            yield
+        except (
+            ValueError, KeyError, TypeError, AttributeError, EOFError, struct.error, BadZipFile,
+        ) as error:  # fmt: skip
+            raise ClipWriteError(
+                f"{file}: damaged; delete the folder {self.folder.name} to begin anew"
+            ) from error
 
 
 def write_packets(file: BinaryIO, packets: Sequence[Packet[Any]]) -> None:
@@ -186,4 +199,7 @@ def _packets(file: BinaryIO, skip: bool = False) -> Iterator[tuple[Any, ...]]:
         *told, size = PACKET.unpack(head)
         if skip:
             file.seek(size, 1)
-        yield *told, b"" if skip else file.read(size)
+        content = b"" if skip else file.read(size)
+        if len(content) != size and not skip:
+            raise ValueError("cut short")
+        yield *told, content

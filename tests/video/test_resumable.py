@@ -147,9 +147,27 @@ def test_other_options_another_clip_or_a_damaged_folder_are_told(tmp_path):
     with pytest.raises(ClipWriteError, match="SHA-256"):
         stylize_clip(ClipJob(source, target, options), same)
     assert {path: path.read_bytes() for path in folder.iterdir()} == parts
-    (folder / "settings.json").write_text("[")
-    with pytest.raises(ClipWriteError, match="damaged; delete the folder"):
-        stylize_clip(ClipJob(source, target, options), same)
+
+
+@pytest.mark.parametrize("name", ["settings.json", "000000.part", "000002.part", "000003.gate"])
+@pytest.mark.parametrize("content", [b"", b"[]\n", b"{}\nabc"])
+def test_a_folder_that_a_disk_has_damaged_is_told(name, content, tmp_path):
+    source, target = varied(tmp_path / "in.mp4", 9), tmp_path / "out.mkv"
+    options = ClipOptions(smooth=0.5, resumable=True)
+    folder = interrupted(source, target, options, 150)
+    file = folder / name
+    assert file.exists()
+    for damage in (content, file.read_bytes()[:-9]):
+        file.write_bytes(damage)
+        with pytest.raises(ClipWriteError, match=f"{name}: damaged; delete the folder"):
+            stylize_clip(ClipJob(source, target, options), same)
+
+
+def test_a_file_in_the_folders_way_is_told(tmp_path):
+    source = make_clip(tmp_path / "in.mp4", frames_of(3))
+    (tmp_path / "out.mkv.fastnst-parts").touch()
+    with pytest.raises(ClipWriteError, match="in the way"):
+        stylize_clip(ClipJob(source, tmp_path / "out.mkv", ClipOptions(resumable=True)), same)
 
 
 def test_what_is_not_of_the_folder_stays_in_it(tmp_path):
