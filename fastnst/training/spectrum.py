@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 # Sides of a window in pixels, half of which it shares with the next.
-SIDE = 32
+SIDE = 64
 # Cycles a pixel above which a spectrum counts: what is coarser is the photograph's to say.
 LOWEST = 0.1
 # Power below which nothing is seen: noise of a level of 255.
 UNSEEN = 1e-5
+# What is more than so many medians of power at the same distance from 0 is a pattern.
+PEAK = 2
 # Lightness and two differences of colour, of which a pattern may be in any; orthonormal.
 AXES = ((3**-0.5, 3**-0.5, 3**-0.5), (2**-0.5, 0.0, -(2**-0.5)), (6**-0.5, -2 * 6**-0.5, 6**-0.5))
 
@@ -22,28 +24,28 @@ class Spectrum:
 
     Feature statistics ask for strokes, and a network finds that a fine regular pattern answers as
     well, one that a painting has nowhere: a weave in flat areas. It is a peak of the spectrum. So
-    the power at each frequency, in windows of 32 x 32 pixels, is held against the painting's (in
+    the power at each frequency, in windows of 64 x 64 pixels, is held against the painting's (in
     kind: Liu, Gousseau and Xia 2016, "Texture Synthesis Through Convolutional Neural Networks and
     Spectrum Constraints"); which asks for edges as sharp as the painting's, too.
 
     styles: one or more style images (1, 3, H, W), RGB, 0..1, pooled with ``weights`` (equal where
-    there are none); those smaller than a window have no part in it.
+    there are none); those smaller than a window have no part in it. A scan may have a pattern of
+    its own, a printer's screen, a canvas, blocks of JPEG: of a style's power no more counts than
+    twice the median of its distance from 0.
     """
 
     def __init__(self, styles: Sequence[Tensor], weights: Sequence[float] = ()) -> None:
         shares = list(weights) or [1.0] * len(styles)
-        found = [(_power(s), w) for s, w in zip(styles, shares, strict=True) if _fits(s)]
+        pairs = zip(styles, shares, strict=True)
+        found = [(_without_peaks(_power(style)), w) for style, w in pairs if _fits(style)]
         total = sum(share for _, share in found)
-        self._style = (
-            torch.stack([power * (share / total) for power, share in found]).sum(0).log()
-            if found
-            else None
-        )
+        powers = [power * (share / total) for power, share in found]
+        self._style = torch.stack(powers).sum(0).log() if powers else None
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """Mean square difference of the logarithms of a batch's power (B, 3, H, W), 0..1, and the
-        style's, over frequencies and axes of colour. Scalar: 0 for the style itself, 1 for a factor
-        of e everywhere; 0, too, where either is smaller than a window.
+        style's, over frequencies and axes of colour. Scalar: 0 for the style itself where it has no
+        pattern, 1 for a factor of e everywhere; 0, too, where either is smaller than a window.
         """
         if self._style is None or not _fits(pictures):
             return pictures.sum() * 0
@@ -69,7 +71,21 @@ def _power(pictures: Tensor) -> Tensor:
         window = torch.outer(window, window)
         windows = (windows - windows.mean(dim=(-2, -1), keepdim=True)) * window
         power = torch.fft.rfft2(windows).abs().square().mean(dim=(0, 2, 3))
-        down, across = torch.fft.fftfreq(SIDE), torch.fft.rfftfreq(SIDE)
-        fine = torch.hypot(down[:, None], across[None]) >= LOWEST
-        result: Tensor = power[:, fine.to(device)] / window.square().sum() + UNSEEN
+        result: Tensor = power[:, _fine().to(device)] / window.square().sum() + UNSEEN
         return result
+
+
+def _distances() -> Tensor:
+    """Of each frequency from 0, in cycles a pixel, as ``rfft2`` has them."""
+    return torch.hypot(torch.fft.fftfreq(SIDE)[:, None], torch.fft.rfftfreq(SIDE)[None])
+
+
+def _fine() -> Tensor:
+    return _distances() >= LOWEST
+
+
+def _without_peaks(power: Tensor) -> Tensor:
+    """Power (3, frequencies), none above ``PEAK`` medians of its ring."""
+    rings = (_distances()[_fine()] * SIDE).round().long()
+    limits = torch.stack([power[:, rings == ring].median(dim=1).values for ring in rings], dim=1)
+    return torch.minimum(power, PEAK * limits)

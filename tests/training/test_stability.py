@@ -95,7 +95,7 @@ def training(tmp_path: Path, **options: Any) -> StyleTraining:
     network = build_network("fast").train()
     return StyleTraining(
         network, loss, config, Budget(9, None), {"training": {}},
-        spectrum=Spectrum([noise(1, 3, 48, 48)]),
+        spectrum=Spectrum([noise(1, 3, 64, 64)]),
     )  # fmt: skip
 
 
