@@ -6,6 +6,7 @@ Never from a content delivery network while the page runs: nothing leaves the ma
 from __future__ import annotations
 
 import contextlib
+import gzip
 import os
 import secrets
 import shutil
@@ -15,7 +16,7 @@ from pathlib import Path
 from fastnst.errors import DownloadError
 from fastnst.machine.cache import cache_folder
 from fastnst.machine.download import Progress, Source, download
-from fastnst.machine.files import reason
+from fastnst.machine.files import atomic_write, reason
 from fastnst.machine.notify import Notify, silent
 
 VERSION = "1.30.0"
@@ -88,6 +89,18 @@ def runtime_folder(notify: Notify = silent, on_progress: Progress | None = None)
     except OSError as error:
         raise DownloadError(f"onnxruntime-web: {folder}: {reason(error)}; {advice}") from error
     return folder
+
+
+def compressed(file: Path) -> Path | None:
+    """``file`` compressed by gzip, beside it, made where it is missing; None where it can't be."""
+    target = file.with_name(f"{file.name}.gz")
+    try:
+        if not target.is_file():
+            with atomic_write(target) as written:
+                written.write(gzip.compress(file.read_bytes(), mtime=0))
+    except OSError:
+        return None
+    return target
 
 
 def _fetch(folder: Path, on_progress: Progress | None) -> None:

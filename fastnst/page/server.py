@@ -73,7 +73,9 @@ class PageServer(ThreadingHTTPServer):
 
     def tag(self, name: str, content: bytes) -> str:
         """The entity tag of a file."""
-        return self.tags.setdefault(name, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+        if name not in self.tags:
+            self.tags[name] = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        return self.tags[name]
 
 
 def open_server(files: Site, port: int | None = None) -> PageServer:
@@ -112,15 +114,22 @@ class _Handler(BaseHTTPRequestHandler):
         file = self.server.files.get(name)
         if file is None:
             return self._refuse(HTTPStatus.NOT_FOUND)
+        packed = file.packed if self._takes_gzip() else None
         try:
-            content = file.read()
+            content = file.read() if packed is None else packed.read_bytes()
         except OSError:
             return self._refuse(HTTPStatus.NOT_FOUND)
-        self._give(name, file, content, with_body)
+        self._give(name, file, content, packed is not None, with_body)
         return None
 
-    def _give(self, name: str, file: File, content: bytes, with_body: bool) -> None:
-        tag = self.server.tag(name, content)
+    def _takes_gzip(self) -> bool:
+        accepted = self.headers.get("Accept-Encoding", "").replace(" ", "").split(",")
+        return "gzip" in accepted
+
+    def _give(
+        self, name: str, file: File, content: bytes, is_packed: bool, with_body: bool
+    ) -> None:
+        tag = self.server.tag(f"{name}.gz" if is_packed else name, content)
         known = self.headers.get("If-None-Match") == tag
         self.send_response(HTTPStatus.NOT_MODIFIED if known else HTTPStatus.OK)
         self._headers()
@@ -128,6 +137,10 @@ class _Handler(BaseHTTPRequestHandler):
         lasting = "max-age=31536000, immutable" if file.hashed else "no-cache"
         self.send_header("Cache-Control", lasting)
         self.send_header("ETag", tag)
+        if file.packed is not None:
+            self.send_header("Vary", "Accept-Encoding")
+        if is_packed and not known:
+            self.send_header("Content-Encoding", "gzip")
         if not known:
             self.send_header("Content-Type", TYPES[PurePosixPath(name).suffix])
             self.send_header("Content-Length", str(len(content)))

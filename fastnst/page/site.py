@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastnst import __version__
-from fastnst.page.runtime import FILES, NOTICE
+from fastnst.page.runtime import FILES, NOTICE, compressed
 from fastnst.page.styles import DEMO, Style, listing
 
 STATIC = Path(__file__).parent / "static"
@@ -32,10 +32,13 @@ FOR_GPUS = ("webgpu", "asyncify")
 
 @dataclass(frozen=True)
 class File:
-    """A file of the page: its content, or where that lies, and whether its address has its hash."""
+    """A file of the page: its content, or where that lies, and whether its address has its hash;
+    ``packed`` is where it lies compressed by gzip.
+    """
 
     content: bytes | Path
     hashed: bool = False
+    packed: Path | None = None
 
     def read(self) -> bytes:
         """Its content. Raises OSError."""
@@ -48,7 +51,9 @@ Site = Mapping[str, File]
 def site(styles: list[Style], runtime: Path) -> dict[str, File]:
     """The page's files by their addresses, relative, such as ``models/wave-1f0c9a2b.onnx``."""
     files = {path.name: File(path) for path in sorted(STATIC.iterdir()) if path.is_file()}
-    files |= {f"runtime/{name}": File(runtime / name) for name in (*FILES, NOTICE)}
+    for name in (*FILES, NOTICE):
+        packed = compressed(runtime / name) if name.endswith(".wasm") else None
+        files[f"runtime/{name}"] = File(runtime / name, packed=packed)
     places = []
     for style in styles:
         stem = f"{_safe(style.name)}-{style.digest[:8]}"

@@ -1,15 +1,19 @@
-"""The page's files with two styles, and the runtime that the user's cache has."""
+"""The page's files with two styles, the runtime that the user's cache has, and the page opened."""
 
 from __future__ import annotations
 
-import os
+import base64
+import io
+import re
 import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from fastnst.checkpoint.numpy_reader import read_arrays
 from fastnst.checkpoint.shipped import shipped_models
@@ -29,19 +33,20 @@ CHROMIUM = next(
     None,
 )
 # Before the tests get a cache of their own.
-USERS_CACHE, IS_OFFLINE = cache_folder(), "FASTNST_OFFLINE" in os.environ
+USERS_CACHE = cache_folder()
+# Milliseconds that a busy machine may take for a picture.
+PATIENCE = 60_000
 
 
 def real_runtime() -> Path:
-    """onnxruntime-web, fetched once into the user's cache; skips where it can't be had."""
+    """onnxruntime-web in the user's cache, where scripts/setup_browser puts it; skips otherwise."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FASTNST_CACHE", str(USERS_CACHE))
-        if not IS_OFFLINE:
-            patch.delenv("FASTNST_OFFLINE")
+        patch.setenv("FASTNST_OFFLINE", "1")
         try:
             return runtime.runtime_folder()
-        except DownloadError as error:
-            pytest.skip(f"no onnxruntime-web: {error}")
+        except DownloadError:
+            pytest.skip("no onnxruntime-web in the cache; fastnst serve fetches it")
 
 
 def two_styles() -> list[styles.Style]:
@@ -69,3 +74,60 @@ def served(files: dict[str, File]) -> Iterator[PageServer]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+class Opened:
+    """The page, opened; all that it said on the console and all that it asked for."""
+
+    def __init__(self, context, url: str) -> None:
+        self.page = context.new_page()
+        self.troubles: list[str] = []
+        self.asked: list[str] = []
+        self.page.on(
+            "console", lambda said: said.type == "error" and self.troubles.append(said.text)
+        )
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        # The context's requests are the workers' too.
+        context.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(url)
+        self.page.wait_for_selector("html[data-ready]")
+
+    def says(self, pattern: str | re.Pattern[str], of: str = "#status") -> None:
+        """Wait until the page says so."""
+        from playwright.sync_api import expect
+
+        expect(self.page.locator(of)).to_contain_text(pattern, timeout=PATIENCE)
+
+    def give(self, *files: tuple[str, bytes]) -> None:
+        rows = [{"name": n, "mimeType": "image/png", "buffer": content} for n, content in files]
+        self.page.set_input_files("#files", rows)
+
+    def drop(self, name: str, content: bytes) -> None:
+        transfer = self.page.evaluate_handle(
+            """([name, text]) => { const moved = new DataTransfer();
+            const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+            moved.items.add(new File([bytes], name)); return moved; }""",
+            [name, base64.b64encode(content).decode()],
+        )
+        self.page.dispatch_event("body", "drop", {"dataTransfer": transfer})
+
+    def painted(self, text: str) -> None:
+        """Wait until the status says ``text`` of a finished picture."""
+        self.says(re.compile(re.escape(text) + r".* in \d"))
+
+    def download(self, button: str = "#download") -> bytes:
+        with self.page.expect_download(timeout=PATIENCE) as waiting:
+            self.page.click(button)
+        with open(waiting.value.path(), "rb") as file:
+            return file.read()
+
+    def pixels(self) -> np.ndarray:
+        """The picture, downloaded as PNG."""
+        self.page.select_option("#format", "image/png")
+        return np.asarray(Image.open(io.BytesIO(self.download()))).astype(int)

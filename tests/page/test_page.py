@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import re
 import threading
@@ -13,109 +12,16 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 from helpers import make_picture
-from page_helpers import CHROMIUM, as_floats, real_runtime, served, two_styles
+from page_helpers import PATIENCE, Opened, as_floats, png
 from PIL import Image
 
-from fastnst.checkpoint.shipped import shipped_models
 from fastnst.page.build import write_folder
-from fastnst.page.site import TYPES, site
-from fastnst.stylize.effects import Effects
-from fastnst.stylize.stylizer import Stylizer
+from fastnst.page.site import TYPES
 
 pytest.importorskip("onnx", reason="the extra 'export' is not installed")
 pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
 expect = playwright.expect
-# Milliseconds that a busy machine may take for a picture.
-PATIENCE = 60_000
-
-
-@pytest.fixture(scope="module")
-def files():
-    return site(two_styles(), real_runtime())
-
-
-@pytest.fixture(scope="module")
-def browser():
-    arguments = [
-        "--no-sandbox",
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-    ]
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def server(files):
-    with served(files) as server:
-        yield server
-
-
-class Opened:
-    """The page, opened; all that it said on the console and all that it asked for."""
-
-    def __init__(self, context, url: str) -> None:
-        self.page = context.new_page()
-        self.troubles: list[str] = []
-        self.asked: list[str] = []
-        self.page.on(
-            "console", lambda said: said.type == "error" and self.troubles.append(said.text)
-        )
-        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        # The context's requests are the workers' too.
-        context.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(url)
-        self.page.wait_for_selector("html[data-ready]")
-
-    def give(self, *files: tuple[str, bytes]) -> None:
-        rows = [{"name": n, "mimeType": "image/png", "buffer": content} for n, content in files]
-        self.page.set_input_files("#files", rows)
-
-    def painted(self, text: str) -> None:
-        """Wait until the status says ``text`` of a finished picture."""
-        pattern = re.compile(re.escape(text) + r".* in \d")
-        expect(self.page.locator("#status")).to_have_text(pattern, timeout=PATIENCE)
-
-    def download(self, button: str = "#download") -> bytes:
-        with self.page.expect_download(timeout=PATIENCE) as waiting:
-            self.page.click(button)
-        with open(waiting.value.path(), "rb") as file:
-            return file.read()
-
-    def pixels(self) -> np.ndarray:
-        """The picture, downloaded as PNG."""
-        self.page.select_option("#format", "image/png")
-        return np.asarray(Image.open(io.BytesIO(self.download()))).astype(int)
-
-
-@pytest.fixture
-def opened(browser, server):
-    context = browser.new_context(viewport={"width": 1100, "height": 800})
-    opened = Opened(context, server.url)
-    yield opened
-    context.close()
-    assert opened.troubles == []
-    assert {url.split("/")[2] for url in opened.asked if not url.startswith("blob:")} == {
-        f"127.0.0.1:{server.server_port}"
-    }
-
-
-def png(picture: Image.Image) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return file.getvalue()
-
-
-@pytest.fixture(scope="module")
-def apply():
-    stylizer = Stylizer(shipped_models()["wave"], precision="float32")
-    return lambda picture, **effects: np.asarray(
-        stylizer.picture(picture, Effects(**effects))
-    ).astype(int)
 
 
 def test_the_picture_is_that_of_apply(opened, apply):
@@ -134,9 +40,9 @@ def test_the_picture_is_that_of_apply(opened, apply):
 
 
 def test_a_larger_picture_is_painted_coarse_to_fine_as_apply_does(opened, apply):
-    picture = make_picture(600, 540, 5)
+    picture = make_picture(560, 530, 5)
     opened.give(("large.png", png(picture)))
-    opened.painted("600 × 540 pixels")
+    opened.painted("560 × 530 pixels")
     apart = np.abs(opened.pixels()[..., :3] - apply(picture))
     # fastnst's own two engines are 0.12 apart on average in such a picture.
     assert (apart.max() <= 8, apart.mean() < 0.2) == (True, True)
@@ -194,13 +100,7 @@ def test_a_style_of_ones_own_is_dropped_and_used(opened, apply):
     picture = make_picture(120, 90)
     opened.give(("p.png", png(picture)))
     opened.painted("The Great Wave, 120 × 90")
-    transfer = opened.page.evaluate_handle(
-        """text => { const moved = new DataTransfer();
-        const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-        moved.items.add(new File([bytes], "my_wave.onnx")); return moved; }""",
-        base64.b64encode(as_floats("wave")).decode(),
-    )
-    opened.page.dispatch_event("body", "drop", {"dataTransfer": transfer})
+    opened.drop("my_wave.onnx", as_floats("wave"))
     opened.painted("my wave, 120 × 90")
     assert np.abs(opened.pixels()[..., :3] - apply(picture)).max() <= 1
 
@@ -221,7 +121,7 @@ def test_several_pictures_end_in_a_zip(opened):
 
 
 def test_work_is_stopped_and_started_again(opened):
-    opened.give(("large.png", png(make_picture(1500, 1200))))
+    opened.give(("large.png", png(make_picture(1200, 900))))
     opened.page.click("#cancel", timeout=PATIENCE)
     expect(opened.page.locator("#status")).to_have_text("Stopped.")
     opened.give(("small.png", png(make_picture(80, 60))))
@@ -253,8 +153,8 @@ def test_the_camera_is_painted_and_a_picture_taken(opened):
     expect(button).to_have_text(re.compile("Camera"))
 
 
-def test_the_folder_works_below_an_address_and_without_a_network(browser, files, tmp_path):
-    write_folder(files, tmp_path / "site" / "below")
+def test_the_folder_works_below_an_address_and_without_a_network(browser, page_files, tmp_path):
+    write_folder(page_files, tmp_path / "site" / "below")
 
     class Plain(SimpleHTTPRequestHandler):
         """A host that sends none of the headers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import http.client
 import io
@@ -74,6 +75,35 @@ def test_every_file_comes_whole_with_its_type_and_the_headers_that_isolate_the_p
         assert "default-src 'none'" in policy
         assert not re.search(r"https?:|\*|unsafe-inline|'unsafe-eval'", policy)
     assert ask(server, "/")[1] == files["index.html"].read()
+
+
+def test_the_runtime_comes_compressed_where_that_is_accepted(server, files):
+    name = next(name for name in files if name.endswith(".wasm"))
+    plain, body = ask(server, f"/{name}", **{"Accept-Encoding": "br"})
+    assert (plain.headers["Content-Encoding"], body) == (None, files[name].read())
+    accepted = {"Accept-Encoding": "gzip, deflate, br"}
+    packed, content = ask(server, f"/{name}", **accepted)
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(content) == body
+    assert packed.headers["Content-Type"] == plain.headers["Content-Type"]
+    # Two contents, two tags; caches between are told what the answer hangs on.
+    assert plain.headers["ETag"] != packed.headers["ETag"]
+    assert plain.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
+    known = ask(server, f"/{name}", **accepted, **{"If-None-Match": packed.headers["ETag"]})
+    assert (known[0].status, known[1]) == (304, b"")
+    assert "Content-Encoding" not in ask(server, "/app.mjs", **accepted)[0].headers
+
+
+def test_a_cache_that_cannot_be_written_serves_the_runtime_plain(tmp_path, monkeypatch):
+    file = tmp_path / "a.wasm"
+    file.write_bytes(b"wasm")
+    monkeypatch.setattr(runtime, "atomic_write", faulty)
+    assert runtime.compressed(file) is None
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def faulty(target):
+    raise OSError(28, "No space left on device")
 
 
 def test_another_host_is_refused(server):

@@ -379,8 +379,16 @@ async function keepOffline() {
   }
 }
 
+// What computes is got ready at once, unless the visitor counts bytes; a picture tells what fails.
+function prepare(listed) {
+  if (navigator.connection?.saveData) return;
+  studio.engine.start(listed.then(() => gallery.style)).catch(() => {});
+}
+
 listen();
-Promise.all([gallery.fetch(), demonstrate()])
+const listed = gallery.fetch();
+prepare(listed);
+Promise.all([listed, demonstrate()])
   .then(() => {
     document.documentElement.dataset.ready = "yes";
     return keepOffline();

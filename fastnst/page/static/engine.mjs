@@ -8,6 +8,7 @@ export class Engine {
   #next = 0;
   #loaded = "";
   #turn = Promise.resolve();
+  #busy = false;
   backend = "";
   threads = 1;
 
@@ -55,9 +56,16 @@ export class Engine {
 
   // One after the other: between a model and its picture no other model may come.
   #alone(work) {
+    this.#busy = true;
     const mine = this.#turn.then(work);
     this.#turn = mine.catch(() => {});
     return mine;
+  }
+
+  // Fetch and compile the runtime before there is a wish, and, where there is none by then, a style.
+  async start(style) {
+    await this.#ask({ type: "start" });
+    if (!this.#busy) await this.load(await style);
   }
 
   // `style.model()` gives its file's bytes.

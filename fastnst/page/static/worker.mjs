@@ -1,6 +1,6 @@
-// All computing. In: {type: "load", id, model}, {type: "run", id, photo, strokes, view}.
-// Out: {type: "ready", id, backend, threads}, {type: "step", id, ...}, {type: "done", id, ...},
-// {type: "failed", id, why}. Buffers are transferred.
+// All computing. In: {type: "start", id}, {type: "load", id, model}, {type: "run", id, photo,
+// strokes, view}. Out: {type: "ready", id, backend, threads}, {type: "step", id, ...}, {type: "done",
+// id, ...}, {type: "failed", id, why}. Buffers are transferred.
 
 import { painted } from "./paint.mjs";
 import { resampled } from "./resample.mjs";
@@ -32,6 +32,8 @@ async function start() {
   const cores = navigator.hardwareConcurrency || 1;
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(cores, MOST_THREADS) : 1;
   backend = gpu ? "" : "wasm";
+  // The runtime has no call that only starts it: it starts before it refuses what is no model.
+  await ort.InferenceSession.create(new Uint8Array(1), { logSeverityLevel: 4 }).catch(() => {});
 }
 
 // A GPU, and none that a processor plays.
@@ -172,13 +174,10 @@ let last = Promise.resolve();
 self.onmessage = ({ data: message }) => {
   last = last.then(async () => {
     try {
-      if (message.type === "load") {
-        await load(message.model);
-        const threads = ort.env.wasm.numThreads || 1;
-        self.postMessage({ type: "ready", id: message.id, backend, threads });
-      } else {
-        await run(message);
-      }
+      if (message.type === "run") return await run(message);
+      await (message.type === "start" ? start() : load(message.model));
+      const threads = ort.env.wasm.numThreads || 1;
+      self.postMessage({ type: "ready", id: message.id, backend, threads });
     } catch (error) {
       const why = String(error?.message ?? error);
       self.postMessage({ type: "failed", id: message.id, why, during: message.type });
