@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from page_helpers import CHROMIUM, Opened, real_runtime, served, two_styles
+from helpers import make_picture
+from page_helpers import CHROMIUM, Opened, png, real_runtime, served, two_styles
 
 from fastnst.checkpoint.shipped import shipped_models
 from fastnst.page.site import site
@@ -55,6 +56,12 @@ def opened(context, page_server):
     assert {url.split("/")[2] for url in opened.asked if not url.startswith("blob:")} == {
         f"127.0.0.1:{page_server.server_port}"
     }
+
+
+@pytest.fixture(scope="session")
+def photograph():
+    """A PNG, 70 x 50."""
+    return png(make_picture(70, 50))
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import threading
 import zipfile
 from functools import partial
@@ -142,15 +141,6 @@ def test_the_keyboard_alone_suffices(opened):
         .map(e => e.id)"""
     )
     assert small == []
-
-
-def test_the_camera_is_painted_and_a_picture_taken(opened):
-    button = opened.page.locator("#camera")
-    button.click()
-    expect(opened.page.locator("#status")).to_contain_text("a second", timeout=PATIENCE)
-    button.click()
-    opened.painted("pixels")
-    expect(button).to_have_text(re.compile("Camera"))
 
 
 def test_the_folder_works_below_an_address_and_without_a_network(browser, page_files, tmp_path):

@@ -154,6 +154,7 @@ function drop(one) {
 }
 
 function stop() {
+  if (camera) return camera.stop();
   if (at("cancel").textContent === "Start again") return update();
   stopped = true;
   studio.engine.cancel();
@@ -166,8 +167,9 @@ function stop() {
 
 // Photographs.
 
-function choose(one) {
+async function choose(one) {
   item = one;
+  if (camera) return camera.stop();
   at("note").hidden = true;
   at("pair").hidden = !one.result;
   if (one.view) show(one.view);
@@ -203,7 +205,6 @@ async function take(files) {
   const photos = all.filter((file) => !models.includes(file));
   for (const file of models) await takeModel(file);
   if (!photos.length) return;
-  camera?.stop();
   const demo = items.length === 1 && items[0].isDemo;
   const added = photos.map((file) => new Item(file));
   items = [...(demo ? [] : items), ...added];
@@ -222,6 +223,7 @@ async function takeModel(file) {
       }
     });
     gallery.select(style);
+    if (camera) say(LIVE);
     await update();
   } catch (error) {
     say("");
@@ -342,30 +344,55 @@ function listenToDrops() {
   });
 }
 
+// The camera: while it runs, its picture is the page's.
+
 function listenToCamera() {
   if (!navigator.mediaDevices?.getUserMedia) return;
-  at("camera").hidden = false;
-  at("camera").addEventListener("click", async () => {
-    if (camera) return camera.stop();
+  const button = at("camera");
+  let asking = false;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    if (camera) return camera.take();
+    if (asking || packing) return;
+    asking = true;
     complain("");
+    if (working) studio.engine.cancel();
     try {
       camera = await startCamera(at("video"), studio.engine, {
-        settings,
-        show: (view) => show(view),
-        say,
-        ended(file) {
-          camera = null;
-          at("camera").lastElementChild.textContent = "Camera";
-          if (file) take([file]);
-          else if (item) choose(item);
-        },
+        settings, show, ended: endCamera, started: cameraStarted, told: tellOfCamera,
       });
-      at("camera").lastElementChild.textContent = "Take the picture";
     } catch (error) {
-      const refused = error.name === "NotAllowedError";
-      complain(refused ? "The browser was not allowed to use the camera." : "There is no camera that can be used.");
+      complain(explain(error));
     }
+    asking = false;
   });
+}
+
+const LIVE = "The camera, painted as it comes. Nothing is recorded.";
+
+function cameraStarted() {
+  at("camera").lastElementChild.textContent = "Take the picture";
+  at("pair").hidden = at("all").hidden = at("note").hidden = at("progress").hidden = true;
+  at("cancel").hidden = false;
+  at("cancel").textContent = "Stop";
+  say(LIVE);
+}
+
+// Not in the status, which screen readers read out each time.
+function tellOfCamera({ frames, rate, height, width }) {
+  at("note").hidden = false;
+  const each = rate < 10 ? rate.toFixed(1) : rate.toFixed(0);
+  at("note").textContent = `${frames} pictures so far, ${each} a second, at ${width} × ${height}.`;
+}
+
+function endCamera(file, error) {
+  camera = null;
+  at("camera").lastElementChild.textContent = "Camera";
+  at("note").hidden = at("cancel").hidden = true;
+  say("");
+  if (file) take([file]);
+  else if (item) choose(item);
+  if (error && !(error instanceof Cancelled)) complain(explain(error));
 }
 
 async function keepOffline() {

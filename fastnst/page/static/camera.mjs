@@ -1,63 +1,75 @@
-// The camera, painted: one frame at a time in the worker, the newest wins, its size such that some
-// frames come a second. Stops where the page is hidden.
+// The camera, painted: one frame at a time in the worker. What the camera shows meanwhile is never
+// queued; frames get smaller or larger until some come a second. Ends where the page is hidden.
+
+import { Told } from "./pictures.mjs";
 
 const SMALLEST = 128;
 const LARGEST = 512;
-// Milliseconds of a frame that are aimed at, between which the size stays.
+const FIRST = 256;
+// Milliseconds of a frame between which the size stays.
 const FAST = 90;
 const SLOW = 200;
+const SECOND = 1000;
 
-// `engine.paint` paints; `shown` has settings(), show(view), say(text) and ended(file), which gets
-// the picture that was taken. Rejects where there is no camera, or it is refused.
+const REFUSED = {
+  NotAllowedError: "The browser was not allowed to use the camera.",
+  NotFoundError: "No camera was found.",
+  NotReadableError: "The camera can’t be used; another program may have it.",
+};
+
+// `engine.paint` paints. `shown` has settings(), show(view), started(), told({frames, rate, height,
+// width}), about once a second, and ended(file, error), which gets the picture that was taken, or
+// what went wrong, or neither. Rejects with what can be told.
 export async function startCamera(video, engine, shown) {
-  const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
-  video.srcObject = stream;
-  await video.play();
+  const stream = await opened(video);
+  const [track] = stream.getVideoTracks();
+  // As in a mirror, unless the camera looks away from the one who holds it.
+  const isMirror = track.getSettings().facingMode !== "environment";
   const canvas = new OffscreenCanvas(1, 1);
   const context = canvas.getContext("2d", { willReadFrequently: true });
   let running = true;
-  let side = 256;
 
-  function grab(short) {
+  function draw(short, mirrored) {
     const shrink = Math.min(1, short / Math.min(video.videoWidth, video.videoHeight));
-    const [width, height] = [video.videoWidth, video.videoHeight].map((s) => Math.round(s * shrink));
-    Object.assign(canvas, { width, height });
-    context.drawImage(video, 0, 0, width, height);
-    const rgba = context.getImageData(0, 0, width, height).data;
-    const data = new Uint8Array(width * height * 3);
-    for (let from = 0, to = 0; from < rgba.length; from += 4, to += 3) {
-      data[to] = rgba[from];
-      data[to + 1] = rgba[from + 1];
-      data[to + 2] = rgba[from + 2];
-    }
-    return { data, height, width };
+    const fit = (side) => Math.max(1, Math.round(side * shrink));
+    Object.assign(canvas, { width: fit(video.videoWidth), height: fit(video.videoHeight) });
+    context.setTransform(mirrored ? -1 : 1, 0, 0, 1, mirrored ? canvas.width : 0, 0);
+    context.drawImage(video, 0, 0, canvas.width, canvas.height);
   }
 
-  function adapt(ms) {
-    if (ms > SLOW) side = Math.max(SMALLEST, Math.round(side * 0.8));
-    else if (ms < FAST) side = Math.min(LARGEST, Math.round(side * 1.1));
+  function grabbed(side) {
+    draw(side, isMirror);
+    const { width, height } = canvas;
+    return { data: withoutAlpha(context.getImageData(0, 0, width, height).data), height, width };
   }
 
   async function loop() {
+    let side = FIRST;
+    let [frames, counted, since] = [0, 0, performance.now()];
     while (running) {
-      const { style } = shown.settings();
-      const photo = grab(side);
-      const done = await engine.paint(style, photo, 1, LARGEST * 4, () => {});
+      const began = performance.now();
+      const photo = grabbed(side);
+      const done = await engine.paint(shown.settings().style, photo, 1, LARGEST * 4, () => {});
       if (!running) return;
       shown.show(done.view);
-      shown.say(`Camera at ${photo.width} × ${photo.height}, ${(1000 / done.ms).toFixed(0)} pictures a second.`);
-      adapt(done.ms);
+      const now = performance.now();
+      // The first one waits for the network to be loaded.
+      if (++frames > 1) side = adapted(side, now - began);
+      if (now - since >= SECOND) {
+        const rate = ((frames - counted) * SECOND) / (now - since);
+        shown.told({ frames, rate, height: photo.height, width: photo.width });
+        [counted, since] = [frames, now];
+      }
       await new Promise(requestAnimationFrame);
     }
   }
 
-  function end(file) {
+  function end(file, error = null) {
     if (!running) return;
     running = false;
     document.removeEventListener("visibilitychange", hidden);
-    for (const track of stream.getTracks()) track.stop();
-    video.srcObject = null;
-    shown.ended(file);
+    close(video, stream);
+    shown.ended(file, error);
   }
 
   function hidden() {
@@ -65,12 +77,49 @@ export async function startCamera(video, engine, shown) {
   }
 
   document.addEventListener("visibilitychange", hidden);
-  loop().catch(() => end(null));
+  track.addEventListener("ended", () => end(null, new Told("The camera was switched off.")));
+  shown.started();
+  loop().catch((error) => end(null, error));
   return {
-    async stop() {
-      grab(Infinity);
+    stop: () => end(null),
+    async take() {
+      draw(Infinity, false);
       const blob = await canvas.convertToBlob({ type: "image/png" });
       end(new File([blob], "camera.png", { type: "image/png" }));
     },
   };
+}
+
+async function opened(video) {
+  let stream = null;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
+    video.srcObject = stream;
+    await video.play();
+    return stream;
+  } catch (error) {
+    if (stream) close(video, stream);
+    throw new Told(REFUSED[error.name] ?? "The camera can’t be used.");
+  }
+}
+
+function close(video, stream) {
+  for (const track of stream.getTracks()) track.stop();
+  video.srcObject = null;
+}
+
+function adapted(side, ms) {
+  if (ms > SLOW) return Math.max(SMALLEST, Math.round(side * 0.8));
+  if (ms < FAST) return Math.min(LARGEST, Math.round(side * 1.1));
+  return side;
+}
+
+function withoutAlpha(rgba) {
+  const data = new Uint8Array((rgba.length / 4) * 3);
+  for (let from = 0, to = 0; from < rgba.length; from += 4, to += 3) {
+    data[to] = rgba[from];
+    data[to + 1] = rgba[from + 1];
+    data[to + 2] = rgba[from + 2];
+  }
+  return data;
 }

@@ -60,8 +60,8 @@ function split(rgba, height, width) {
 }
 
 export function put(canvas, rgba, height, width) {
-  canvas.width = width;
-  canvas.height = height;
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
   canvas.getContext("2d").putImageData(new ImageData(rgba, width, height), 0, 0);
 }
 
