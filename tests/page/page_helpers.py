@@ -105,7 +105,10 @@ class Opened:
         expect(self.page.locator(of)).to_contain_text(pattern, timeout=PATIENCE)
 
     def give(self, *files: tuple[str, bytes]) -> None:
-        rows = [{"name": n, "mimeType": "image/png", "buffer": content} for n, content in files]
+        rows = [
+            {"name": name, "mimeType": f"image/{name.rsplit('.', 1)[1]}", "buffer": content}
+            for name, content in files
+        ]
         self.page.set_input_files("#files", rows)
 
     def drop(self, name: str, content: bytes) -> None:

@@ -78,23 +78,6 @@ def test_transparency_is_put_back(opened, apply):
     assert np.array_equal(opened.pixels()[..., 3], np.asarray(picture)[..., 3])
 
 
-def test_what_is_no_picture_says_so_and_the_rest_goes_on(opened):
-    error = opened.page.locator("#error")
-    good = png(make_picture(50, 40))
-    for name, content, told in (
-        ("empty.png", b"", "empty (0 bytes)"),
-        ("broken.png", good[:60], "can’t be read"),
-        ("wave.ckpt", b"PK", "fastnst export wave.ckpt"),
-        ("other.onnx", b"not a model", "no model file"),
-    ):
-        opened.give((name, content))
-        expect(error).to_contain_text(told, timeout=PATIENCE)
-        expect(error).to_contain_text(name)
-    opened.give(("good.png", good))
-    opened.painted("50 × 40 pixels")
-    expect(error).to_be_hidden()
-
-
 def test_a_style_of_ones_own_is_dropped_and_used(opened, apply):
     picture = make_picture(120, 90)
     opened.give(("p.png", png(picture)))

@@ -87,11 +87,16 @@ function describe() {
   const { style } = settings();
   say(`${style.title}, ${photo.width} × ${photo.height} pixels, in ${(item.ms / 1000).toFixed(1)} s.`);
   const [height, width] = item.painted;
-  const smaller = height < photo.height || width < photo.width;
-  at("note").hidden = !smaller;
-  at("note").textContent =
-    `Painted at ${width} × ${height} pixels, as many as a browser’s memory takes, and enlarged ` +
-    "with the photograph’s detail.";
+  const notes = [];
+  if (height < photo.height || width < photo.width) {
+    notes.push(
+      `Painted at ${width} × ${height} pixels, as many as a browser’s memory takes, and enlarged ` +
+        "with the photograph’s detail.",
+    );
+  }
+  if (item.source.isFirst) notes.push("Of the animation this is the first picture.");
+  at("note").hidden = !notes.length;
+  at("note").textContent = notes.join(" ");
   const { backend, threads } = studio.engine;
   const how = threads > 1 ? `, ${threads} threads` : "";
   at("backend").textContent =
@@ -216,10 +221,10 @@ async function takeModel(file) {
     say(`Reading ${file.name} …`);
     const style = await gallery.add(file, async (one) => {
       try {
-        await studio.engine.load(one);
+        await studio.engine.test(one);
       } catch (error) {
         if (error instanceof Cancelled) throw error;
-        throw new Told(`${file.name} is no model file of fastnst export.`);
+        throw new Told(`${file.name} is no model of fastnst export.`);
       }
     });
     gallery.select(style);

@@ -1,5 +1,7 @@
 // The page's end of the worker: models are loaded, pictures run, work is cancelled by ending it.
 
+const TESTED = 16; // pixels of a side
+
 export class Cancelled extends Error {}
 
 export class Engine {
@@ -88,6 +90,12 @@ export class Engine {
         throw error;
       }
     });
+  }
+
+  // Rejects unless a small picture comes out of the style as one.
+  test(style) {
+    const photo = { data: new Uint8Array(TESTED * TESTED * 3), height: TESTED, width: TESTED };
+    return this.paint(style, photo, 1, TESTED, () => {});
   }
 
   async #load(style) {

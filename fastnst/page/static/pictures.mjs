@@ -8,34 +8,62 @@ const SUFFIXES = { "image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"
 // What can be told to the user as it is.
 export class Told extends Error {}
 
-// {photo, alpha}: RGB bytes over white, upright, and a byte of transparency a pixel, or null.
+// {photo, alpha, isFirst}: RGB bytes over white, upright; a byte of transparency a pixel, or null;
+// whether an animation goes on after this picture, where the browser tells.
 export async function decoded(file) {
   const name = file.name || "the picture";
   if (file.size === 0) throw new Told(`${name} is empty (0 bytes).`);
   if (file.size > MOST_BYTES) throw new Told(`${name} is too large for this page (over 200 MB).`);
-  let bitmap;
-  try {
-    bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
-  } catch {
-    throw new Told(`${name} can’t be read: it is damaged, or no picture that this browser knows.`);
-  }
-  const { width, height } = bitmap;
-  if (width * height > MOST_PIXELS) {
-    bitmap.close();
-    const million = Math.round((width * height) / 1e6);
+  const broken = `${name} can’t be read: it is damaged, or no picture that this browser knows.`;
+  // A file of some kilobytes may hold more pixels than there is memory for.
+  const pixels = await pixelsOf(file).catch(() => {
+    throw new Told(broken);
+  });
+  if (pixels > MOST_PIXELS) {
+    const million = Math.round(pixels / 1e6);
     throw new Told(
       `${name} has ${million} million pixels; this page takes up to 50 million, fastnst apply more.`,
     );
   }
+  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => {
+    throw new Told(broken);
+  });
+  const { width, height } = bitmap;
   try {
     const canvas = new OffscreenCanvas(width, height);
     const context = canvas.getContext("2d", { willReadFrequently: true });
     context.drawImage(bitmap, 0, 0);
-    return split(context.getImageData(0, 0, width, height).data, height, width);
+    const isFirst = await isAnimated(file);
+    return { ...split(context.getImageData(0, 0, width, height).data, height, width), isFirst };
   } catch {
     throw new Told(`${name} is too large for this browser’s memory.`);
   } finally {
     bitmap.close();
+  }
+}
+
+// From the file's head, without decoding the rest.
+async function pixelsOf(file) {
+  const image = new Image();
+  image.src = URL.createObjectURL(file);
+  try {
+    await new Promise((resolve, reject) => Object.assign(image, { onload: resolve, onerror: reject }));
+    return image.naturalWidth * image.naturalHeight;
+  } finally {
+    URL.revokeObjectURL(image.src);
+  }
+}
+
+async function isAnimated(file) {
+  if (!/gif|png|webp|avif/.test(file.type) || !("ImageDecoder" in self)) return false;
+  const decoder = new ImageDecoder({ data: file.stream(), type: file.type });
+  try {
+    await decoder.completed;
+    return decoder.tracks.selectedTrack.frameCount > 1;
+  } catch {
+    return false;
+  } finally {
+    decoder.close();
   }
 }
 

@@ -10,7 +10,7 @@ const KEPT_PIXELS = 40_000_000;
 export const VIEW = Math.min(1600, Math.ceil(Math.max(screen.width, screen.height) * devicePixelRatio));
 
 export class Item {
-  source = null; // {photo, alpha}
+  source = null; // {photo, alpha, isFirst}
   result = null; // RGB bytes
   view = null; // {height, width, photo, result}
   painted = null; // rows and columns that the network painted

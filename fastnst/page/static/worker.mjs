@@ -12,6 +12,7 @@ const CHECKED = 64;
 // Levels that two backends may be apart, at most and on average.
 const APART = 3;
 const APART_ON_AVERAGE = 0.1;
+const NO_MODEL = "not a model of fastnst export";
 
 let ort = null;
 let backend = "";
@@ -56,7 +57,7 @@ async function opened(model, provider) {
     logSeverityLevel: 3,
   });
   if (found.inputNames[0] !== "image" || found.outputNames[0] !== "stylized") {
-    throw new Error("not a model of fastnst export");
+    throw new Error(NO_MODEL);
   }
   return found;
 }
@@ -110,6 +111,9 @@ async function network(photo) {
     : new ort.Tensor("float32", planes(photo), [1, 3, height, width]);
   const { stylized } = await session.run({ image: input });
   const values = await stylized.getData();
+  if (values.constructor !== input.data.constructor || values.length !== photo.data.length) {
+    throw new Error(NO_MODEL);
+  }
   const data = isBytes ? values.slice() : levels(values, height * width);
   stylized.dispose();
   return { data, height, width, channels: 3 };
