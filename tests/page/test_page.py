@@ -61,7 +61,9 @@ def test_strength_and_colours_are_those_of_apply_without_another_pass(opened, ap
     expected = apply(picture, strength=0.4, keep_colors=True)
     assert np.abs(opened.pixels()[..., :3] - expected).max() <= 1
     assert opened.page.text_content("#status") == before
-    opened.page.select_option("#strokes", "2")
+    slider = opened.page.locator("#strokes")
+    slider.fill("2")
+    assert slider.get_attribute("aria-valuetext") == "2.0 times broader"
     opened.page.locator("#strength").fill("100")
     opened.page.locator("#colors").uncheck()
     expect(opened.page.locator("#status")).not_to_have_text(before, timeout=PATIENCE)

@@ -10,12 +10,13 @@ import { zipped } from "./zip.mjs";
 
 const at = (id) => document.getElementById(id);
 const studio = new Studio();
-const gallery = new Gallery(at("grid"), at("chosen"), () => update());
+const gallery = new Gallery(at("grid"), at("chosen"), () => wish());
 // Work on pictures up to this size ends soon enough for the next to wait; larger is cancelled.
 const SHORT_WORK = 1_000_000;
 
 let items = [];
 let item = null;
+let demo = null; // what the page begins with
 let camera = null;
 let wanted = 0; // of how many updates the last is the one that counts
 let working = false;
@@ -24,7 +25,7 @@ let packing = false; // all pictures, for a zip
 
 const settings = () => ({
   style: gallery.style,
-  strokes: at("strokes").value === "auto" ? "auto" : Number(at("strokes").value),
+  strokes: 2 ** (Number(at("strokes").value) / 2),
   strength: Number(at("strength").value) / 100,
   keepColors: at("colors").checked,
 });
@@ -82,6 +83,15 @@ function blend() {
   drawing = requestAnimationFrame(() => item?.view && show(item.view));
 }
 
+// In words, for screen readers too.
+function tellStrokes() {
+  const times = settings().strokes;
+  const word = times < 1 ? "finer" : "broader";
+  const text = times === 1 ? "Automatic" : `${Math.max(times, 1 / times).toFixed(1)} times ${word}`;
+  at("strokes-shown").textContent = text;
+  at("strokes").setAttribute("aria-valuetext", text);
+}
+
 function describe() {
   const { photo } = item.source;
   const { style } = settings();
@@ -122,8 +132,13 @@ async function update() {
   working = false;
 }
 
-async function paint(one) {
+// Of what went wrong before nothing is said any more.
+function wish() {
   complain("");
+  return update();
+}
+
+async function paint(one) {
   const began = wanted;
   try {
     showWork(`Painting ${one.name} …`);
@@ -154,13 +169,20 @@ function drop(one) {
   items = items.filter((other) => other !== one);
   URL.revokeObjectURL(one.address);
   if (item === one && items.length) choose(items[Math.min(place, items.length - 1)]);
-  else if (item === one) item = null;
+  else if (item === one) beginAgain();
   strip();
+}
+
+function beginAgain() {
+  item = demo;
+  items = item ? [item] : [];
+  if (item?.view) show(item.view);
+  at("pair").hidden = !item?.result;
 }
 
 function stop() {
   if (camera) return camera.stop();
-  if (at("cancel").textContent === "Start again") return update();
+  if (at("cancel").textContent === "Start again") return wish();
   stopped = true;
   studio.engine.cancel();
   showWork("");
@@ -193,7 +215,10 @@ function strip() {
       button.type = "button";
       button.setAttribute("aria-label", one.name);
       button.setAttribute("aria-current", String(one === item));
-      button.addEventListener("click", () => choose(one).then(() => button.focus()));
+      button.addEventListener("click", () => {
+        complain("");
+        choose(one).then(() => button.focus());
+      });
       one.address ??= URL.createObjectURL(one.file);
       Object.assign(image, { src: one.address, alt: "" });
       button.append(image);
@@ -210,9 +235,8 @@ async function take(files) {
   const photos = all.filter((file) => !models.includes(file));
   for (const file of models) await takeModel(file);
   if (!photos.length) return;
-  const demo = items.length === 1 && items[0].isDemo;
   const added = photos.map((file) => new Item(file));
-  items = [...(demo ? [] : items), ...added];
+  items = [...items.filter((one) => one !== demo), ...added];
   await choose(added[0]);
 }
 
@@ -296,11 +320,11 @@ async function demonstrate() {
   const [photograph, stylized] = await Promise.all(
     ["photograph", "stylized"].map(async (name) => (await fetch(`demo/${name}.jpg`)).blob()),
   );
-  const demo = new Item(photograph, "cat.jpg");
-  const [source, result] = [await demo.decode(), await decoded(stylized)];
+  const first = new Item(photograph, "cat.jpg");
+  const [source, result] = [await first.decode(), await decoded(stylized)];
   const { height, width, data } = source.photo;
-  demo.isDemo = true;
-  demo.view = { height, width, photo: data, result: result.photo.data };
+  first.view = { height, width, photo: data, result: result.photo.data };
+  demo = first;
   if (items.length) return;
   [items, item] = [[demo], demo];
   show(demo.view);
@@ -321,7 +345,8 @@ function listen() {
   });
   at("strength").addEventListener("input", blend);
   at("colors").addEventListener("change", blend);
-  at("strokes").addEventListener("change", update);
+  at("strokes").addEventListener("input", tellStrokes);
+  at("strokes").addEventListener("change", wish);
   at("download").addEventListener("click", download);
   at("all").addEventListener("click", downloadAll);
   at("cancel").addEventListener("click", stop);
@@ -405,7 +430,7 @@ async function keepOffline() {
   await navigator.serviceWorker.register("service-worker.js");
   await navigator.serviceWorker.ready;
   // With the worker's headers threads can be used; once, before anything has been chosen.
-  if (!self.crossOriginIsolated && !sessionStorage.getItem("reloaded") && items[0]?.isDemo) {
+  if (!self.crossOriginIsolated && !sessionStorage.getItem("reloaded") && item === demo) {
     sessionStorage.setItem("reloaded", "yes");
     location.reload();
   }

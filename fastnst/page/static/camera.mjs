@@ -54,7 +54,8 @@ export async function startCamera(video, engine, shown) {
       shown.show(done.view);
       const now = performance.now();
       // The first one waits for the network to be loaded.
-      if (++frames > 1) side = adapted(side, now - began);
+      if (++frames === 1) [counted, since] = [1, now];
+      else side = adapted(side, now - began);
       if (now - since >= SECOND) {
         const rate = ((frames - counted) * SECOND) / (now - since);
         shown.told({ frames, rate, height: photo.height, width: photo.width });

@@ -26,8 +26,9 @@ export function steps(size, enlarged) {
   );
 }
 
+// So many times as broad as `--stroke-size auto` has them.
 export function enlargedFor(size, strokes) {
-  return strokes === "auto" ? Math.max(1, Math.min(...size) / SHORT_SIDE) : strokes;
+  return strokes * Math.max(1, Math.min(...size) / SHORT_SIDE);
 }
 
 const sizeOf = (one) => [one.height, one.width];
