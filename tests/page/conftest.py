@@ -24,10 +24,14 @@ def browser():
         pytest.skip("there is no chromium")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     arguments = [
-        "--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+        "--no-sandbox", "--disable-dev-shm-usage",
+        "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
     ]  # fmt: skip
     with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        try:
+            browser = running.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        except playwright.Error as error:
+            pytest.skip(f"chromium does not start: {error.message.splitlines()[0]}")
         yield browser
         browser.close()
 

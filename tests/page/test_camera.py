@@ -70,14 +70,17 @@ def test_a_photograph_takes_the_cameras_place(opened, photograph):
 
 
 @pytest.mark.parametrize(
-    ("flag", "told"),
+    ("flags", "told"),
     [
-        ("--deny-permission-prompts", "The browser was not allowed to use the camera."),
-        ("--use-fake-ui-for-media-stream", "No camera was found."),
+        (
+            ["--use-fake-device-for-media-stream", "--deny-permission-prompts"],
+            "The browser was not allowed to use the camera.",
+        ),
+        (["--use-fake-ui-for-media-stream"], "No camera was found."),
     ],
 )
-def test_a_camera_that_is_refused_or_missing_is_told(browser, page_server, flag, told):
-    arguments = ["--no-sandbox", flag]
+def test_a_camera_that_is_refused_or_missing_is_told(browser, page_server, flags, told):
+    arguments = ["--no-sandbox", "--disable-dev-shm-usage", *flags]
     with browser.browser_type.launch(executable_path=CHROMIUM, args=arguments) as other:
         opened = Opened(other.new_context(), page_server.url)
         opened.page.locator("#camera").click()
