@@ -14,6 +14,7 @@ from fastnst.checkpoint.shipped import find_model
 from fastnst.cli.clips import add_clip_options, clip_options, clip_progress
 from fastnst.cli.console import (
     OneLineParser,
+    Options,
     StatusLine,
     add_device,
     add_mix,
@@ -44,71 +45,91 @@ def parser() -> OneLineParser:
         "fastnst apply", description="Stylize pictures and clips with a checkpoint."
     )
     add_model(parser)
-    parser.add_argument(
+    _add_inputs(parser)
+    _add_reading(parser.add_argument_group("what is read"))
+    _add_effects(parser.add_argument_group("what is painted"))
+    _add_writing(parser.add_argument_group("what is written"))
+    _add_memory(computing := parser.add_argument_group("what it takes"))
+    add_device(computing)
+    add_clip_options(parser)
+    return parser
+
+
+def _add_inputs(group: Options) -> None:
+    group.add_argument(
         "inputs", type=Path, nargs="+", metavar="INPUT",
         help="pictures and clips, or folders of them (taken with all that is below them, links "
         "included); @FILE is a text file of paths, '-' a picture on standard input",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "--output", metavar="PATH",
         help="file for a single input, else a folder, as with / at its end; its suffix sets the "
         "format, which is else the input's; '-' is standard output (default: beside each input, as "
         "NAME-STYLE; of '-', standard output)",
     )  # fmt: skip
-    parser.add_argument(
+
+
+def _add_reading(group: Options) -> None:
+    group.add_argument(
         "--max-size", type=int, metavar="PIXELS", help="shrink to this long side first"
     )
-    parser.add_argument(
+    group.add_argument(
         "--max-pixels", type=_pixels, metavar="N",
         help="refuse larger files, as in 500M (default: 200M; 2000M with the extra 'large')",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "--allow-truncated", action="store_true",
         help="take files that were cut short: where data are missing the picture is grey",
     )  # fmt: skip
-    parser.add_argument(
+
+
+def _add_effects(group: Options) -> None:
+    group.add_argument(
         "--strength", type=float, default=1.0, metavar="0..1",
         help="blend with the photograph: 0 leaves it as it is (default: 1)",
     )  # fmt: skip
-    add_mix(parser)
-    parser.add_argument(
+    add_mix(group)
+    group.add_argument(
         "--keep-colors", action="store_true", help="take the luminance alone from the style"
     )
-    parser.add_argument(
+    group.add_argument(
         "--mask", type=Path, metavar="FILE",
         help="a picture, stretched over each input: stylize where it is white",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "--stroke-size", type=_stroke_size, metavar="auto|FACTOR",
         help="strokes so many times as large as the network's own (default of clips: 1); 'auto', "
         "the default of pictures, lets them keep their share of those whose short side is longer "
         "than 512 pixels",
     )  # fmt: skip
-    parser.add_argument(
+
+
+def _add_memory(group: Options) -> None:
+    group.add_argument(
         "--tile", type=_tile, default="auto", metavar="auto|off|N",
         help="work through large pictures in strips, of N rows: the very same result in a fraction "
         "of the memory (default: auto, where the whole would not fit)",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "--max-memory", metavar="SIZE",
         help="most memory to take in all, such as 1.5G (default: a share of what is free)",
     )  # fmt: skip
-    parser.add_argument(
+
+
+def _add_writing(group: Options) -> None:
+    group.add_argument(
         "--metadata", choices=("none", "icc", "keep"), default="icc",
         help="what the results take along: 'icc', that their colours are sRGB (default); 'keep', "
         "the EXIF data too, GPS included",
     )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace existing results")
-    parser.add_argument(
+    group.add_argument("--overwrite", action="store_true", help="replace existing results")
+    group.add_argument(
         "--shard", type=_shard, default=(1, 1), metavar="I/N",
         help="of all inputs take every N-th, from the I-th on: for N machines",
     )  # fmt: skip
-    parser.add_argument(
+    group.add_argument(
         "--json", action="store_true", help="a line of JSON on stdout for each input"
     )
-    add_device(parser)
-    add_clip_options(parser)
-    return parser
 
 
 def _shard(text: str) -> tuple[int, int]:

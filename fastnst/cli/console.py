@@ -7,13 +7,15 @@ import io
 import os
 import sys
 import time
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError, _ActionsContainer
 from pathlib import Path
 from typing import Any, NoReturn
 
 from fastnst.errors import ConfigError, OutputError
 from fastnst.machine.files import reason
 
+# An argument parser, or a group of its options.
+Options = _ActionsContainer
 # Seconds between two progress lines where nobody looks at a terminal.
 PLAIN_INTERVAL = 10.0
 TERMINAL_INTERVAL = 0.2
@@ -28,7 +30,7 @@ class OneLineParser(ArgumentParser):
         raise ConfigError(f"{message} (see {self.prog} --help)")
 
 
-def add_model(parser: ArgumentParser) -> None:
+def add_model(parser: Options) -> None:
     """The argument MODEL; see ``fastnst.checkpoint.shipped.find_model``."""
     parser.add_argument(
         "model", type=Path, metavar="MODEL",
@@ -36,7 +38,7 @@ def add_model(parser: ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def add_mix(parser: ArgumentParser) -> None:
+def add_mix(parser: Options) -> None:
     """Other styles that the network is mixed with; see ``fastnst.checkpoint.mixing``."""
     parser.add_argument(
         "--style-mix", type=_share, action="append", default=[], metavar="MODEL:SHARE",
@@ -53,7 +55,7 @@ def _share(text: str) -> tuple[Path, float]:
         raise ArgumentTypeError(f"'{text}' is not MODEL:SHARE, such as udnie:0.4") from None
 
 
-def add_device(parser: ArgumentParser) -> None:
+def add_device(parser: Options) -> None:
     """What computes a pass of the network; see ``fastnst.engines.choose.choose_engine``."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
     parser.add_argument(

@@ -59,6 +59,11 @@ def parser() -> OneLineParser:
         help="pictures of paintings, beside those of the shipped styles, to say which of all is "
         "the nearest to each result",
     )  # fmt: skip
+    _add_report(parser)
+    return parser
+
+
+def _add_report(parser: OneLineParser) -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("report"), metavar="FOLDER",
         help="folder for report.json and report.html (default: report)",
@@ -75,7 +80,6 @@ def parser() -> OneLineParser:
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="seed of the noise (default: 0)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
-    return parser
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -118,6 +122,17 @@ def run(argv: Sequence[str]) -> int:
     flicker = measure_flicker(checkpoint, photos.files)
     for summary in summaries.values():
         summary["flicker"] = flicker
+    write_report(arguments.output, _head(checkpoint, subject, photos), summaries, results)
+    _tell(summaries)
+    if arguments.store:
+        store_validation(checkpoint, summaries)
+        say(f"stored in {checkpoint.path}")
+    say(f"report: {arguments.output / 'report.html'}")
+    return EXIT_CODES[request.received]
+
+
+def _head(checkpoint: Checkpoint, subject: Subject, photos: Photos) -> dict[str, str]:
+    """What the report is of."""
     head = {
         "model": str(checkpoint.path),
         "style": checkpoint.style_name,
@@ -128,13 +143,7 @@ def run(argv: Sequence[str]) -> int:
     }
     if subject.known.others:
         head["ranked among"] = ", ".join([subject.known.name, *subject.known.others])
-    write_report(arguments.output, head, summaries, results)
-    _tell(summaries)
-    if arguments.store:
-        store_validation(checkpoint, summaries)
-        say(f"stored in {checkpoint.path}")
-    say(f"report: {arguments.output / 'report.html'}")
-    return EXIT_CODES[request.received]
+    return head
 
 
 def _load(
@@ -170,14 +179,13 @@ def _measure(
     status: StatusLine,
     request: EndRequest,
 ) -> dict[int, Any]:
-    from fastnst.validate.measure import measure_photos
+    from fastnst.validate.measure import Setting, measure_photos
 
     results: dict[int, Any] = {}
     for size in arguments.sizes:
-        results[size] = measure_photos(
-            subject, photos, size, arguments.seed, arguments.iterations, arguments.whole,
-            _watcher(size, len(photos.files), status, request), say,
-        )  # fmt: skip
+        setting = Setting(size, arguments.seed, arguments.iterations, arguments.whole)
+        watcher = _watcher(size, len(photos.files), status, request)
+        results[size] = measure_photos(subject, photos, setting, watcher, say)
         status.end()
         if request.received is not None:
             say("ended early; the report has the photographs measured so far, if any")

@@ -22,6 +22,17 @@ from fastnst.perceptual.losses import PerceptualLoss
 
 
 @dataclass(frozen=True)
+class Extent:
+    """How far a curve goes: ``limit`` iterations; or, unless ``whole``, until its loss is no higher
+    than ``target``, where that comes first.
+    """
+
+    limit: int
+    target: float = -math.inf
+    whole: bool = True
+
+
+@dataclass(frozen=True)
 class Curve:
     """The loss after 0, 1, 2, ... iterations of projected L-BFGS; ``reached`` is the picture
     (1, 3, H, W) at which it first was no higher than the loss looked for, ``last`` the best one.
@@ -65,30 +76,27 @@ def descend(
     loss: PerceptualLoss,
     content: Tensor,
     start: Tensor,
-    limit: int,
-    target: float = -math.inf,
-    whole: bool = True,
+    extent: Extent,
     on_iteration: Callable[[int], bool] | None = None,
 ) -> Curve:
-    """The curve for a content image (1, 3, H, W), 0..1, from ``start``, ``limit`` iterations long.
+    """The curve for a content image (1, 3, H, W), 0..1, from ``start``.
 
-    Unless ``whole``, it ends once the loss is no higher than ``target``; and it ends early where
-    ``on_iteration(step)`` returns True.
+    It ends early where ``on_iteration(step)`` returns True.
     """
     features = loss.content_features(content)
     totals: list[float] = []
     reached = last = None
     started = time.monotonic()
     iterates = lbfgs_iterates(lambda picture: loss(picture, features), start)
-    for iterate in itertools.islice(iterates, limit + 1):
+    for iterate in itertools.islice(iterates, extent.limit + 1):
         totals.append(iterate.total)
         if iterate.total <= min(totals):
             last = iterate.picture
-        if reached is None and iterate.total <= target:
+        if reached is None and iterate.total <= extent.target:
             reached = iterate.picture
         if on_iteration is not None and on_iteration(iterate.step):
             break
-        if reached is not None and not whole:
+        if reached is not None and not extent.whole:
             break
     seconds = (time.monotonic() - started) / len(totals)
     return Curve(tuple(totals), seconds, reached, last)
@@ -123,7 +131,7 @@ def cached_curves(
         "(--validation-photos 0 does without)"
     )
     curves = [
-        list(descend(loss, content, noise_like(content, i), limit).totals)
+        list(descend(loss, content, noise_like(content, i), Extent(limit)).totals)
         for i, content in enumerate(contents.split(1))
     ]
     with contextlib.suppress(OSError):

@@ -25,7 +25,7 @@ from fastnst.image.contact_sheet import Tile, contact_sheet
 from fastnst.machine.device import choose_device
 from fastnst.machine.download import Progress as DownloadProgress
 from fastnst.machine.notify import Notify, silent
-from fastnst.optimize.curves import descend
+from fastnst.optimize.curves import Extent, descend
 from fastnst.optimize.sources import check_size
 from fastnst.perceptual.build import build_loss
 from fastnst.perceptual.losses import PerceptualLoss, style_targets
@@ -128,6 +128,6 @@ def _tile(
         on_iteration()
         return False
 
-    curve = descend(varied, start, start, config.steps, on_iteration=on_step)
+    curve = descend(varied, start, start, Extent(config.steps), on_iteration=on_step)
     assert curve.last is not None
     return to_picture(curve.last)

@@ -41,6 +41,20 @@ SHARE = 0.6
 
 
 @dataclass(frozen=True)
+class Pass:
+    """What is to be done: a pass of the network of ``layers`` over ``width`` x ``height`` pixels by
+    an ``engine``, in float32 where it is ``exact``, while other pictures take ``held`` bytes.
+    """
+
+    layers: Sequence[Layer]
+    width: int
+    height: int
+    engine: str = "torch"
+    exact: bool = True
+    held: int = 0
+
+
+@dataclass(frozen=True)
 class Plan:
     """How a picture is stylized: in one go (``rows`` is None), or in strips of ``rows`` rows.
 
@@ -54,63 +68,45 @@ class Plan:
     bytes: int
 
 
-def plan_picture(
-    layers: Sequence[Layer],
-    width: int,
-    height: int,
-    limit: int | None = None,
-    tile: str | int = "auto",
-    engine: str = "torch",
-    exact: bool = True,
-    held: int = 0,
-) -> Plan:
-    """How to stylize a picture of ``width`` x ``height`` with the network of ``layers``.
+def plan_picture(work: Pass, limit: int | None = None, tile: str | int = "auto") -> Plan:
+    """How to stylize a picture.
 
-    ``limit`` is the most bytes the process may take in all (default: a share of what is free), of
-    which ``held`` are taken by other pictures already;
-    ``tile`` is "auto", "off" or the rows of a strip; ``exact`` says whether float32 computes the
-    whole. Raises ConfigError where even strips take more than a limit that was given.
+    ``limit`` is the most bytes the process may take in all (default: a share of what is free);
+    ``tile`` is "auto", "off" or the rows of a strip. Raises ConfigError where even strips take more
+    than a limit that was given.
     """
-    costs, pixels = COSTS[engine], width * height
-    widest, _ = values_a_pixel(layers)
-    each = costs.whole if exact else costs.rough
-    whole = costs.base + held + int((PICTURE + each * widest) * pixels)
+    costs = COSTS[work.engine]
+    widest, _ = values_a_pixel(work.layers)
+    each = costs.whole if work.exact else costs.rough
+    whole = costs.base + work.held + int((PICTURE + each * widest) * work.width * work.height)
     bound = limit
     if bound is None:
-        bound = costs.base + held + int(SHARE * available_memory())
+        bound = costs.base + work.held + int(SHARE * available_memory())
     if tile == "off" or (tile == "auto" and whole <= bound):
         return Plan(None, "float32", True, whole)
     choices = [
-        plan_strips(layers, width, height, rows, dtype, spare, engine, held)
+        plan_strips(work, rows, dtype, spare)
         for dtype, spare in (("float32", True), ("float16", True), ("float16", False))
-        for rows in ([tile] if isinstance(tile, int) else _rows(costs.strip * widest * width))
+        for rows in ([tile] if isinstance(tile, int) else _rows(costs.strip * widest * work.width))
     ]
     fitting = [plan for plan in choices if plan.bytes <= bound]
     if not fitting and limit is not None:
         raise ConfigError(
-            f"{width} x {height} pixels take {choices[-1].bytes / 1e9:.2f} GB even in strips, more "
-            f"than --max-memory {limit / 1e9:.2f}G"
+            f"{work.width} x {work.height} pixels take {choices[-1].bytes / 1e9:.2f} GB even in "
+            f"strips, more than --max-memory {limit / 1e9:.2f}G"
         )
     return fitting[0] if fitting else choices[-1]
 
 
-def plan_strips(
-    layers: Sequence[Layer],
-    width: int,
-    height: int,
-    rows: int,
-    dtype: str = "float16",
-    spare: bool = False,
-    engine: str = "torch",
-    held: int = 0,
-) -> Plan:
+def plan_strips(work: Pass, rows: int, dtype: str = "float16", spare: bool = False) -> Plan:
     """The plan of ``fastnst.strips.network.StripNetwork`` with these arguments."""
-    widest, kept = values_a_pixel(layers)
+    widest, kept = values_a_pixel(work.layers)
     features = kept * ITEM[dtype]
     # The picture is gone when the spare ones come.
     most = max(PICTURE, ARRAY + features, features * (2 if spare else 1))
-    strip = COSTS[engine].strip * widest * rows * width
-    taken = COSTS[engine].base + held + int(most * width * height + strip)
+    costs = COSTS[work.engine]
+    strip = costs.strip * widest * rows * work.width
+    taken = costs.base + work.held + int(most * work.width * work.height + strip)
     return Plan(rows, dtype, spare, taken)
 
 

@@ -12,7 +12,7 @@ from fastnst.engines.engine import Engine
 from fastnst.machine.memory import is_out_of_memory
 from fastnst.networks.architecture import SMALLEST
 from fastnst.strips.network import STRIP, StripNetwork
-from fastnst.strips.plan import ARRAY, Plan, plan_picture, plan_strips
+from fastnst.strips.plan import ARRAY, Pass, Plan, plan_picture, plan_strips
 from fastnst.stylize.effects import BAND, Pixels, Size
 from fastnst.stylize.file_options import FileOptions
 
@@ -30,12 +30,12 @@ class Passes:
         """The network's result for the pixels (H, W, 3) of ``size`` that ``decode`` gives."""
         engine, options = self.engine, self.options
         height, width = size
-        sides = (engine.layers, width, height)
         exact = is_exact(width * height, engine.precision)
         # The photograph, where it is needed once more.
         needed = size != self.full or options.effects.blends or options.mask is not None
         others = ARRAY * self.full[0] * self.full[1] if needed else 0
-        plan = plan_picture(*sides, options.max_memory, options.tile, engine.name, exact, others)
+        work = Pass(engine.layers, width, height, engine.name, exact, others)
+        plan = plan_picture(work, options.max_memory, options.tile)
         if plan.rows is None or min(size) < SMALLEST:
             # In a list, so that strips may have it to themselves.
             held = [decode()]
@@ -47,7 +47,7 @@ class Passes:
                     raise
             # Out of the handler, which would keep the failed attempt's memory.
             self.news.append("not enough memory for the whole picture")
-            plan = plan_strips(*sides, STRIP, engine=engine.name, held=others)
+            plan = plan_strips(work, STRIP)
         return self._in_strips(plan, decode)
 
     def _in_strips(self, plan: Plan, decode: Callable[[], Pixels]) -> Pixels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
@@ -17,41 +18,44 @@ from fastnst.training.budget import Budget, learning_rate, style_ramp, style_sha
 from fastnst.training.data.dataset import Batch
 from fastnst.training.optimizer import build_optimizer
 from fastnst.training.ranks import Clock, Ranks
-from fastnst.training.spectrum import Spectrum
-from fastnst.training.step import StepLosses, step_losses
+from fastnst.training.step import Objective, StepLosses, step_losses
 from fastnst.validate.likeness import Signature
 from fastnst.validate.paintings import pack_signature
 
 
-class StyleTraining(pl.LightningModule):
-    """Trains ``network`` against the frozen ``perceptual_loss``.
+@dataclass(frozen=True)
+class Record:
+    """What is saved beside the network: ``description``, the checkpoint's ``fastnst`` entry, kept
+    up to date by ``on_save_checkpoint``, and ``signature``, what the painting looks like. A step is
+    of ``batch_size`` photographs in each process.
+    """
 
-    Only the network is a submodule, so that it alone is saved and optimized; ``description`` is the
-    checkpoint's ``fastnst`` entry, kept up to date by ``on_save_checkpoint``; ``signature`` is what
-    the painting looks like, ``spectrum`` holds pictures' fine patterns against the painting's.
+    description: dict[str, Any]
+    batch_size: int = 1
+    signature: Signature | None = None
+
+
+class StyleTraining(pl.LightningModule):
+    """Trains ``network`` towards the frozen ``objective``.
+
+    Only the network is a submodule, so that it alone is saved and optimized.
     """
 
     def __init__(
         self,
         network: TransferNetwork,
-        perceptual_loss: PerceptualLoss,
+        objective: Objective,
         config: TrainConfig,
         budget: Budget,
-        description: dict[str, Any],
-        batch_size: int = 1,
-        signature: Signature | None = None,
+        record: Record,
         ranks: Ranks | None = None,
-        spectrum: Spectrum | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.config = config
         self.budget = budget
-        self.description = description
-        self.batch_size = batch_size
-        self.signature = signature
+        self.record, self.description = record, record.description
         self.ranks = ranks or Ranks()
-        self.spectrum = spectrum or Spectrum(())
         self.clock = Clock(self.ranks)
         budget.clock = self.clock
         self.learning_rate = 0.0
@@ -62,12 +66,12 @@ class StyleTraining(pl.LightningModule):
         self.latest: LossParts | None = None
         self.instability = self.apart = torch.zeros(())
         # In a tuple, out of PyTorch's sight: the backbone belongs in no checkpoint.
-        self._frozen = (perceptual_loss,)
+        self._frozen = (objective,)
 
     @property
     def perceptual_loss(self) -> PerceptualLoss:
         """The frozen loss."""
-        return self._frozen[0]
+        return self._frozen[0].loss
 
     def on_fit_start(self) -> None:
         self.perceptual_loss.to(self.device)
@@ -98,13 +102,7 @@ class StyleTraining(pl.LightningModule):
         ramp = style_ramp(self.config, self.description["training"].get("started_from"))
         share = style_share(ramp, self.budget.progress(self.global_step))
         losses = step_losses(
-            self.network,
-            self.perceptual_loss,
-            self.spectrum,
-            content,
-            self.config,
-            self.global_step,
-            share,
+            self.network, self._frozen[0], content, self.config, self.global_step, share
         )
         self.saturation = saturation(losses.stylized.detach())
         return losses
@@ -142,7 +140,7 @@ class StyleTraining(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         training = self.description["training"]
         training["steps"] = self.global_step
-        training["images"] = self.global_step * self.batch_size * self.ranks.count
+        training["images"] = self.global_step * self.record.batch_size * self.ranks.count
         training["seconds"] = round(self.budget.elapsed(), 1)
         if "optimizer_states" not in checkpoint:
             # A finished network, to be used: nothing goes on from its exact weights.
@@ -151,8 +149,8 @@ class StyleTraining(pl.LightningModule):
         checkpoint[TARGETS_KEY] = {
             layer: pack_statistics(target) for layer, target in self.perceptual_loss.targets.items()
         }
-        if self.signature is not None:
-            checkpoint[SIGNATURE_KEY] = pack_signature(self.signature)
+        if self.record.signature is not None:
+            checkpoint[SIGNATURE_KEY] = pack_signature(self.record.signature)
 
 
 def saturation(images: Tensor) -> float:

@@ -24,7 +24,7 @@ from fastnst.training.budget import Budget, style_ramp
 from fastnst.training.data.batches import naming_dead_workers, photo_batches
 from fastnst.training.data.dataset import Batch, PhotoDataset
 from fastnst.training.launch import joined, naming_lost_ranks
-from fastnst.training.module import StyleTraining, saturation
+from fastnst.training.module import Record, StyleTraining, saturation
 from fastnst.training.plan import Plan
 from fastnst.training.ranks import Ranks
 from fastnst.training.record.describe import describe_run, refuse_other_settings
@@ -38,6 +38,7 @@ from fastnst.training.record.logs import (
 from fastnst.training.record.saving import KEEP_OTHERS
 from fastnst.training.setup import Setup, set_up
 from fastnst.training.spectrum import Spectrum
+from fastnst.training.step import Objective
 from fastnst.training.trainer import build_trainer
 from fastnst.training.watch.callbacks import (
     BadFiles,
@@ -111,10 +112,9 @@ def _prepared(setup: Setup, notify: Notify) -> Prepared:
     description = describe_run(setup)
     ranks.same({name: value for name, value in description.items() if name != "versions"})
     budget = _budget(config, earlier, description)
-    module = StyleTraining(
-        setup.network, setup.loss, config, budget, description, plan.batch_size,
-        setup.styles.signature, ranks, Spectrum(setup.styles.images, config.style_weights),
-    )  # fmt: skip
+    objective = Objective(setup.loss, Spectrum(setup.styles.images, config.style_weights))
+    record = Record(description, plan.batch_size, setup.styles.signature)
+    module = StyleTraining(setup.network, objective, config, budget, record, ranks)
     batches = photo_batches(
         PhotoDataset(setup.for_training, plan.image_size, config.seed, setup.cache),
         plan.batch_size,
@@ -157,7 +157,7 @@ def _fit(
     setup: Setup, prepared: Prepared, on_progress: Callable[[Progress], None] | None
 ) -> TrainResult:
     config, ranks = setup.config, setup.ranks
-    module, best, watchers = prepared.module, prepared.best, prepared.watchers
+    module = prepared.module
     with ranks.as_one():
         logger = run_logger(config) if ranks.first else None
     run_folder = ranks.decided(lambda: Path(logger.log_dir if logger else ""))
@@ -165,8 +165,8 @@ def _fit(
     interruption = Interruption(ranks)
     callbacks: list[pl.Callback] = [
         BadFiles(run_folder / "bad_files.txt", len(setup.for_training)),
-        *watchers,
-        best,
+        *prepared.watchers,
+        prepared.best,
         Meter(on_progress or (lambda _: None), config.log_every),
         PeriodicSave(last, config.save_every),
         interruption,
@@ -186,27 +186,27 @@ def _fit(
         # All of the run, to go on with; and the network alone, to use.
         trainer.save_checkpoint(last)
         target = config.output_path if finished else last
-        kept = best.install(module) if finished else trainer.global_step
-        if kept != trainer.global_step:
-            for watcher in watchers:
-                if isinstance(watcher, CheapLikeness):
-                    watcher.describe(module)
+        kept = _installed(prepared) if finished else trainer.global_step
         if finished:
             target = _save_result(trainer, config, target, run_folder)
         if logger is not None:
             log_outcome(logger, module.description, finished)
-    training, losses = module.description["training"], module.description["losses"]
+    description, training = module.description, module.description["training"]
     return TrainResult(
-        target,
-        run_folder,
-        losses,
-        module.description.get("likeness", {}),
-        training["steps"],
-        training["seconds"],
-        kept,
-        interruption.request.received,
-        ranks.rank,
-    )
+        target, run_folder, description["losses"], description.get("likeness", {}),
+        training["steps"], training["seconds"], kept, interruption.request.received, ranks.rank,
+    )  # fmt: skip
+
+
+def _installed(prepared: Prepared) -> int:
+    """Give the network its best weights, and have them described; the step that they are of."""
+    module = prepared.module
+    kept = prepared.best.install(module)
+    if kept != module.global_step:
+        for watcher in prepared.watchers:
+            if isinstance(watcher, CheapLikeness):
+                watcher.describe(module)
+    return kept
 
 
 def _rescued(trainer: pl.Trainer, ranks: Ranks, last: Path) -> str:

@@ -15,6 +15,16 @@ from fastnst.training.stability import instability, offset
 
 
 @dataclass(frozen=True)
+class Objective:
+    """What a network is trained towards: the loss, and the painting's spectrum, against which the
+    fine patterns of pictures are held.
+    """
+
+    loss: PerceptualLoss
+    spectrum: Spectrum
+
+
+@dataclass(frozen=True)
 class StepLosses:
     """The loss of the ``stylized`` pictures (B, 3, H, W), 0..1; how much of it does not move with
     the picture; and how far its spectrum is from the style's.
@@ -33,8 +43,7 @@ class StepLosses:
 
 def step_losses(
     network: Callable[[Tensor], Tensor],
-    loss: PerceptualLoss,
-    spectrum: Spectrum,
+    objective: Objective,
     content: Tensor,
     config: TrainConfig,
     step: int,
@@ -45,12 +54,12 @@ def step_losses(
     ``share`` is the style's present share of its weight (``fastnst.training.budget.style_share``).
     """
     content = content.contiguous(memory_format=torch.channels_last)
-    features = loss.content_features(content)
+    features = objective.loss.content_features(content)
     stylized = network(content)
-    parts = loss(stylized, features, share)
+    parts = objective.loss(stylized, features, share)
     unstable = apart = torch.zeros(())
     if config.stability_weight:
         unstable = instability(network, content, stylized, offset(config.seed, step))
     if config.spectrum_weight:
-        apart = spectrum(stylized)
+        apart = objective.spectrum(stylized)
     return StepLosses(stylized, parts, unstable, apart)

@@ -12,7 +12,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -24,7 +24,7 @@ from fastnst.image import read_picture, to_picture
 from fastnst.machine.download import Progress as DownloadProgress
 from fastnst.machine.notify import Notify
 from fastnst.networks.modules import TransferNetwork
-from fastnst.optimize.curves import Curve, descend, iterations_to, noise_like
+from fastnst.optimize.curves import Curve, Extent, descend, iterations_to, noise_like
 from fastnst.perceptual.losses import PerceptualLoss
 from fastnst.perceptual.weights import load_backbone
 from fastnst.photos.collection import find_photos, fingerprint, hold_out, pick_evenly
@@ -64,6 +64,19 @@ class PhotoResult:
     forward_seconds: float
     curves: dict[str, Curve]
     k: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Squares of side ``size``, curves of ``limit`` iterations, none with 0, from noise of ``seed``
+    for the first photograph and of one more for each other; the first ``whole`` have curves to the
+    limit, the others as far as the network's loss.
+    """
+
+    size: int
+    seed: int
+    limit: int
+    whole: int
 
 
 @dataclass(frozen=True)
@@ -118,17 +131,15 @@ def choose_photos(data: str, count: int, checkpoint: Checkpoint) -> Photos:
 def measure_photo(
     subject: Subject,
     path: Path,
-    size: int,
-    seed: int,
-    limit: int,
+    setting: Setting,
     whole: bool,
     on_iteration: Callable[[str, int], bool],
 ) -> PhotoResult:
-    """Everything about one photograph's middle square of side ``size``.
+    """Everything about one photograph's middle square.
 
-    Curves have ``limit`` iterations, and with 0 there are none; unless ``whole``, they end where
-    they have reached the network. Raises ImageReadError.
+    Curves are ``whole``, or end where they have reached the network. Raises ImageReadError.
     """
+    size, limit = setting.size, setting.limit
     crop = center_crop(read_picture(path, shrink_to=size), size).unsqueeze(0).float() / 255
     content = crop.to(subject.device).contiguous(memory_format=torch.channels_last)
     stylized, seconds = _timed_pass(subject.network, content)
@@ -140,10 +151,10 @@ def measure_photo(
     if not math.isfinite(total):
         raise CheckpointError(f"the network's loss on {path} is not a finite number")
     looks = look(to_picture(stylized), to_picture(content), subject.known)
-    starts = {"noise": noise_like(content, seed), "content": content} if limit else {}
+    starts = {"noise": noise_like(content, setting.seed), "content": content} if limit else {}
     curves = {
         name: descend(
-            subject.loss, content, start, limit, total, whole,
+            subject.loss, content, start, Extent(limit, total, whole),
             functools.partial(on_iteration, name),
         )
         for name, start in starts.items()
@@ -172,16 +183,12 @@ def _timed_pass(network: TransferNetwork, content: Tensor) -> tuple[Tensor, floa
 def measure_photos(
     subject: Subject,
     photos: Photos,
-    size: int,
-    seed: int,
-    limit: int,
-    whole: int,
+    setting: Setting,
     on_iteration: Callable[[int, str, int], bool],
     notify: Notify,
 ) -> list[PhotoResult]:
     """``measure_photo`` for each; unreadable ones are told and left out.
 
-    The first ``whole`` have curves to the limit, the others as far as the network's loss.
     ``on_iteration(number, start, step)``, before a photograph with no start, returns whether to end
     at once; then the photograph under way is dropped, and there may be none. Raises DataError where
     none is readable.
@@ -197,9 +204,10 @@ def measure_photos(
 
         if watch("", 0):
             return results
-        to_the_end = len(results) < whole
+        to_the_end = len(results) < setting.whole
+        own = replace(setting, seed=setting.seed + number)
         try:
-            result = measure_photo(subject, path, size, seed + number, limit, to_the_end, watch)
+            result = measure_photo(subject, path, own, to_the_end, watch)
         except ImageReadError as error:
             notify(f"{error}; left out")
             continue

@@ -20,7 +20,7 @@ from fastnst.image import read_image
 from fastnst.machine.memory import available_memory, parse_size
 from fastnst.networks.architecture import chain
 from fastnst.networks.modules import TransferNetwork
-from fastnst.strips.plan import plan_picture, values_a_pixel
+from fastnst.strips.plan import Pass, plan_picture, values_a_pixel
 from fastnst.stylize.effects import Effects
 from fastnst.stylize.file_options import FileOptions
 from fastnst.stylize.stylizer import Stylizer
@@ -153,19 +153,19 @@ def test_another_failure_is_no_want_of_memory(model, picture, tmp_path, monkeypa
 def test_a_plan_takes_the_whole_picture_where_it_fits_and_else_what_does(kind):
     layers, large = chain(kind), (12000, 8000)
     limit = {"fast": 2_000_000_000, "johnson": 3_500_000_000}[kind]
-    assert plan_picture(layers, 1000, 1000, 10**12).rows is None
-    roomy = plan_picture(layers, *large, 8 * 10**9)
-    tight = plan_picture(layers, *large, limit)
+    assert plan_picture(Pass(layers, 1000, 1000), 10**12).rows is None
+    roomy = plan_picture(Pass(layers, *large), 8 * 10**9)
+    tight = plan_picture(Pass(layers, *large), limit)
     assert (roomy.dtype, roomy.spare) == ("float32", True)
     assert tight.dtype == "float16"
-    assert tight.bytes <= limit < roomy.bytes < plan_picture(layers, *large, tile="off").bytes
+    assert tight.bytes <= limit < roomy.bytes < plan_picture(Pass(layers, *large), tile="off").bytes
     with pytest.raises(ConfigError, match="even in strips, more than --max-memory"):
-        plan_picture(layers, *large, 5 * 10**8)
+        plan_picture(Pass(layers, *large), 5 * 10**8)
 
 
 @pytest.mark.parametrize(("kind", "limit"), [("fast", 1_500_000_000), ("johnson", 3_000_000_000)])
 def test_a_hundred_megapixels_fit_where_the_engine_computes(kind, limit):
-    plan = plan_picture(chain(kind), 10_000, 10_000, limit, engine="openvino")
+    plan = plan_picture(Pass(chain(kind), 10_000, 10_000, "openvino"), limit)
     assert plan.rows is not None
     assert plan.rows >= 16
 

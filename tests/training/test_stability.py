@@ -14,9 +14,10 @@ from fastnst.networks.modules import build_network
 from fastnst.perceptual.build import build_loss
 from fastnst.training.budget import Budget
 from fastnst.training.data.dataset import Batch
-from fastnst.training.module import StyleTraining
+from fastnst.training.module import Record, StyleTraining
 from fastnst.training.spectrum import Spectrum
 from fastnst.training.stability import instability, offset
+from fastnst.training.step import Objective
 
 MOVES = [divmod(place, 4) for place in range(1, 16)]
 
@@ -93,10 +94,8 @@ def training(tmp_path: Path, **options: Any) -> StyleTraining:
     loss = build_loss(config, [noise(1, 3, 48, 48)], "float32")
     torch.manual_seed(0)
     network = build_network("fast").train()
-    return StyleTraining(
-        network, loss, config, Budget(9, None), {"training": {}},
-        spectrum=Spectrum([noise(1, 3, 64, 64)]),
-    )  # fmt: skip
+    objective = Objective(loss, Spectrum([noise(1, 3, 64, 64)]))
+    return StyleTraining(network, objective, config, Budget(9, None), Record({"training": {}}))
 
 
 def test_a_step_pays_for_instability_and_the_loss_that_is_told_does_not(tmp_path):

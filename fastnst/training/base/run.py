@@ -26,7 +26,7 @@ from fastnst.training.plan import IMAGE_SIZE
 from fastnst.training.record.describe import loss_options, versions
 from fastnst.training.setup import choose_precision
 from fastnst.training.spectrum import Spectrum
-from fastnst.training.step import step_losses
+from fastnst.training.step import Objective, step_losses
 
 # Share of a sitting in which the learning rate falls to nothing: the trunk settles between styles.
 COOL_DOWN = 0.4
@@ -88,8 +88,9 @@ class _Sitting:
         styles = list(style_pictures(config.styles, set(config.leave_out), size))
         self.names = [name for name, _ in styles]
         images = [image for _, image in styles]
-        self.losses = style_losses(images, self.settings, self.precision)
-        self.spectra = [Spectrum([image]) for image in images]
+        losses = style_losses(images, self.settings, self.precision)
+        spectra = [Spectrum([image]) for image in images]
+        self.objectives = list(map(Objective, losses, spectra))
         self.bank = Bank(self.network, len(styles))
         if start:
             self.bank.adopt(start, self.names)
@@ -111,7 +112,7 @@ class _Sitting:
                     parameter.copy_(value)
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.spent = state["step"], state["seconds"]
-        count, photos = len(self.losses), len(self.dataset.files)
+        count, photos = len(self.objectives), len(self.dataset.files)
         self.notify(f"{count} styles, {photos} photographs, from step {self.step}")
 
     def train(self) -> None:
@@ -137,11 +138,11 @@ class _Sitting:
 
     def take_step(self, content: Tensor) -> float:
         """One step on content (1, 3, H, W), 0..1, for a style by chance; its loss."""
-        style = style_of(self.step, len(self.losses))
+        style = style_of(self.step, len(self.objectives))
         share = style_share(1.0, self.step / self.ramp)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bfloat16"):
             losses = step_losses(
-                self.bank.wearing(style), self.losses[style], self.spectra[style], content,
+                self.bank.wearing(style), self.objectives[style], content,
                 self.settings, self.step, share,
             )  # fmt: skip
             total = losses.total(self.settings)
