@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -13,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
+from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.checkpoint.description import FORMAT_VERSION, KEY
 from fastnst.cli import main
 from fastnst.networks.modules import build_network
@@ -78,6 +81,21 @@ def contents(kind: str = "fast") -> dict[str, Any]:
             "versions": {},
         },
     }
+
+
+def make_model(folder: Path) -> Path:
+    """A small untrained network's checkpoint, the same at any time."""
+    torch.manual_seed(0)
+    path = folder / "paint.ckpt"
+    save_checkpoint(contents(), path)
+    return path
+
+
+def encoded(picture: Image.Image, format: str, **options: Any) -> bytes:
+    """A picture as a file's content."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format, **options)
+    return buffer.getvalue()
 
 
 class Canary:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import Canary, contents, files, make_picture, one_line
+from helpers import Canary, contents, files, make_model, make_picture, one_line
 from PIL import Image
 
 from fastnst.checkpoint.contents import save_checkpoint
@@ -26,10 +26,7 @@ from fastnst.stylize.stylizer import Stylizer
 
 @pytest.fixture
 def model(tmp_path) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path / "paint.ckpt"
-    save_checkpoint(contents(), path)
-    return path
+    return make_model(tmp_path)
 
 
 @pytest.fixture

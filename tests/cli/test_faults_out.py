@@ -17,8 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
-from helpers import contents, make_picture
+from helpers import contents, make_model, make_picture
 from PIL import Image, ImageCms
 
 from fastnst.checkpoint.contents import load_checkpoint, save_checkpoint
@@ -40,10 +39,7 @@ from fastnst.stylize.stylizer import Stylizer
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("model") / "paint.ckpt"
-    save_checkpoint(contents(), path)
-    return path
+    return make_model(tmp_path_factory.mktemp("model"))
 
 
 @contextlib.contextmanager

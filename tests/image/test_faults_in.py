@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import socket
@@ -17,11 +16,10 @@ import numpy as np
 import pytest
 import torch
 from faulty import BOMBS, box_profile, cmyk_profile, decoded_by, grey_profile, rgb_profile
-from helpers import ROOT, contents, make_picture
+from helpers import ROOT, encoded, make_model, make_picture
 from PIL import EpsImagePlugin, ExifTags, Image, ImageCms, PdfParser, PsdImagePlugin
 
 import fastnst
-from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE, ImageReadError
 from fastnst.image import read_decoded, read_picture
@@ -35,16 +33,7 @@ PARTIAL = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "PPM")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("model") / "paint.ckpt"
-    save_checkpoint(contents(), path)
-    return path
-
-
-def encoded(picture: Image.Image, format: str, **options) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, format, **options)
-    return buffer.getvalue()
+    return make_model(tmp_path_factory.mktemp("model"))
 
 
 def levels(picture: Image.Image) -> np.ndarray:

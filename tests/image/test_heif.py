@@ -9,11 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
-from helpers import contents, files, make_picture, one_line
+from helpers import files, make_model, make_picture, one_line
 from PIL import ExifTags, Image
 
-from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, ImageReadError
 from fastnst.image import heif, read_decoded, upright_size
@@ -40,10 +38,7 @@ TURNED = base64.b64decode(
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("model") / "paint.ckpt"
-    save_checkpoint(contents(), path)
-    return path
+    return make_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture

@@ -13,12 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from faulty import decoded_by, rgb_profile
-from helpers import contents, files, make_picture, one_line
+from helpers import encoded, files, make_model, make_picture, one_line
 from PIL import ExifTags, Image, features
 
-from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import EXIT_USAGE, DataError
 from fastnst.image import read_decoded, read_picture
@@ -31,16 +29,7 @@ SMALL = make_picture(24, 18)
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("model") / "paint.ckpt"
-    save_checkpoint(contents(), path)
-    return path
-
-
-def encoded(picture: Image.Image, format: str, **options) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, format, **options)
-    return buffer.getvalue()
+    return make_model(tmp_path_factory.mktemp("model"))
 
 
 # Archives, pages, addresses.

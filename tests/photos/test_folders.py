@@ -7,10 +7,8 @@ import struct
 from pathlib import Path
 
 import pytest
-import torch
-from helpers import contents, files, make_picture, one_line
+from helpers import files, make_model, make_picture, one_line
 
-from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, DataError
 from fastnst.image import heif
@@ -20,10 +18,7 @@ from fastnst.photos.folders import NOT_PHOTOS, look_below
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("model") / "paint.ckpt"
-    save_checkpoint(contents(), path)
-    return path
+    return make_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(autouse=True)

@@ -6,11 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
-from helpers import contents, files, make_picture, one_line
+from helpers import files, make_model, make_picture, one_line
 from PIL import Image
 
-from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE, DataError
 from fastnst.photos.collection import find_photos
@@ -19,10 +17,7 @@ from fastnst.photos.lists import read_list
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("model") / "paint.ckpt"
-    save_checkpoint(contents(), path)
-    return path
+    return make_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from helpers import contents, make_picture, modules_after, one_line
+from helpers import make_model, make_picture, modules_after, one_line
 from PIL import Image
 
-from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.engines.choose import is_exact
 from fastnst.engines.openvino_engine import OpenVinoEngine
@@ -28,10 +26,7 @@ from fastnst.stylize.stylizer import Stylizer
 
 @pytest.fixture
 def model(tmp_path) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path / "paint.ckpt"
-    save_checkpoint(contents(), path)
-    return path
+    return make_model(tmp_path)
 
 
 @pytest.fixture

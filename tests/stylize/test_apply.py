@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import contents, make_picture, one_line
+from helpers import make_model, make_picture, one_line
 from PIL import ExifTags, Image
 
 import fastnst
-from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE, ImageReadError
 from fastnst.image import read_decoded, read_image
@@ -22,10 +21,7 @@ from fastnst.stylize.stylizer import Stylizer
 
 @pytest.fixture
 def model(tmp_path) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path / "paint.ckpt"
-    save_checkpoint(contents(), path)
-    return path
+    return make_model(tmp_path)
 
 
 def piped(monkeypatch, capsysbinary, arguments: list[str], given: bytes = b"") -> tuple[int, bytes]:

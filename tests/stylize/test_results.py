@@ -6,11 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from helpers import contents, files, make_picture, one_line
+from helpers import files, make_model, make_picture, one_line
 from PIL import ExifTags, Image, ImageCms
 
-from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE, ImageWriteError
 from fastnst.image import (
@@ -57,10 +55,7 @@ TOLD = 0x010F  # Make
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("model") / "paint.ckpt"
-    save_checkpoint(contents(), path)
-    return path
+    return make_model(tmp_path_factory.mktemp("model"))
 
 
 def tagged() -> Image.Exif:

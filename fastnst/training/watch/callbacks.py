@@ -17,6 +17,7 @@ from fastnst.perceptual.losses import LossParts
 from fastnst.training.data.dataset import MAX_BAD_SHARE, Batch
 from fastnst.training.module import StyleTraining
 from fastnst.training.ranks import Ranks
+from fastnst.training.watch.style_callback import StyleCallback
 
 # Seconds in which a signal that comes again is the same one.
 ECHO = 5.0
@@ -36,7 +37,7 @@ class Progress:
     losses: Mapping[str, Tensor]
 
 
-class Meter(pl.Callback):
+class Meter(StyleCallback):
     """Measures speed, hands the standing to ``report`` after each step, and logs every scalar.
 
     Lightning's own ``self.log`` would gather some 15 scalars at each step; here they are looked at
@@ -51,7 +52,7 @@ class Meter(pl.Callback):
         self._seconds = 0.0
         self._counted = 0
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def at_start(self, trainer: pl.Trainer, module: StyleTraining) -> None:
         self._ended = time.monotonic()
 
     def on_train_batch_start(
@@ -59,28 +60,20 @@ class Meter(pl.Callback):
     ) -> None:
         self._waited = time.monotonic() - self._ended
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-    ) -> None:
-        assert isinstance(pl_module, StyleTraining)
-        assert pl_module.latest is not None
+    def after_step(self, trainer: pl.Trainer, module: StyleTraining) -> None:
+        assert module.latest is not None
         now = time.monotonic()
         self._seconds = self._mean_seconds(max(now - self._ended, 1e-9))
         self._ended = now
-        step, budget, latest = trainer.global_step, pl_module.budget, pl_module.latest
+        step, budget, latest = trainer.global_step, module.budget, module.latest
         rate = 1 / self._seconds
-        speed = rate * len(batch.images) * pl_module.ranks.count
+        speed = rate * module.record.batch_size * module.ranks.count
         if trainer.logger is not None and (step == 1 or step % self.log_every == 0):
             scalars = {
                 **scalars_of(latest),
-                "loss/instability": float(pl_module.instability),
-                "loss/spectrum": float(pl_module.apart),
-                "learning_rate": pl_module.learning_rate,
+                "loss/instability": float(module.instability),
+                "loss/spectrum": float(module.apart),
+                "learning_rate": module.learning_rate,
                 "speed/images_per_second": speed,
                 "speed/data_wait_seconds": self._waited,
             }
@@ -111,7 +104,7 @@ def scalars_of(parts: LossParts) -> dict[str, float]:
     }
 
 
-class PeriodicSave(pl.Callback):
+class PeriodicSave(StyleCallback):
     """Saves ``path`` every ``minutes``, so that a killed run loses no more than that."""
 
     def __init__(self, path: Path, minutes: float) -> None:
@@ -119,24 +112,16 @@ class PeriodicSave(pl.Callback):
         self.seconds = minutes * 60
         self._saved: float | None = None
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        assert isinstance(pl_module, StyleTraining)
+    def after_step(self, trainer: pl.Trainer, module: StyleTraining) -> None:
         # The budget's clock, by which all processes save at the same step.
-        now = pl_module.budget.clock()
-        self._saved = pl_module.budget.begun if self._saved is None else self._saved
+        now = module.budget.clock()
+        self._saved = module.budget.begun if self._saved is None else self._saved
         if now - self._saved >= self.seconds:
             trainer.save_checkpoint(self.path)
-            self._saved = pl_module.budget.clock()
+            self._saved = module.budget.clock()
 
 
-class BadFiles(pl.Callback):
+class BadFiles(StyleCallback):
     """Lists skipped photographs in ``path``; DataError once they are more than a tenth of all."""
 
     def __init__(self, path: Path, photos: int) -> None:
@@ -168,7 +153,7 @@ class BadFiles(pl.Callback):
         self.path.write_text("\n".join(self.seen) + "\n", encoding="utf-8", errors="replace")
 
 
-class Interruption(pl.Callback):
+class Interruption(StyleCallback):
     """Ends the run in good order, after the step, once ``request`` has received a signal, or that
     of another process has.
     """
@@ -180,23 +165,16 @@ class Interruption(pl.Callback):
         # that there ``fastnst.training.run`` holds the request for longer than the run itself.
         self.request = EndRequest(ECHO if ranks.count > 1 else 0.0)
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def at_start(self, trainer: pl.Trainer, module: StyleTraining) -> None:
         # Set here, after Lightning's own handlers, one of which would swallow SIGTERM.
         self.request.__enter__()
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
+    def after_step(self, trainer: pl.Trainer, module: StyleTraining) -> None:
         self.request.received = int(self.ranks.highest(self.request.received or 0)) or None
         if self.request.received is not None:
             trainer.should_stop = True
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def at_end(self, trainer: pl.Trainer, module: StyleTraining) -> None:
         self._release()
 
     def on_exception(

@@ -13,6 +13,7 @@ import torch
 from fastnst.errors import TrainingError
 from fastnst.machine.notify import Notify
 from fastnst.training.module import StyleTraining
+from fastnst.training.watch.style_callback import StyleCallback
 
 MAX_ROLLBACKS = 3
 # Steps between two snapshots. The older of the last two is gone back to: what broke the run may
@@ -29,7 +30,7 @@ SATURATED = 0.95
 PATIENCE = 3
 
 
-class Guard(pl.Callback):
+class Guard(StyleCallback):
     """Watches for losses that are no numbers, spikes, and black or saturated pictures.
 
     Goes back to the last good weights and optimizer state, at a lower rate, and says so; the fourth
@@ -51,24 +52,15 @@ class Guard(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rollbacks = int(state_dict["rollbacks"])
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, StyleTraining)
-        pl_module.rate_factor = BACKOFF**self.rollbacks
-        self._take_snapshot(trainer, pl_module)
+    def at_start(self, trainer: pl.Trainer, module: StyleTraining) -> None:
+        module.rate_factor = BACKOFF**self.rollbacks
+        self._take_snapshot(trainer, module)
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        assert isinstance(pl_module, StyleTraining)
-        trouble = self._trouble(pl_module)
+    def after_step(self, trainer: pl.Trainer, module: StyleTraining) -> None:
+        trouble = self._trouble(module)
         if trouble is None:
             if trainer.global_step % SNAPSHOT_EVERY == 0 and not self._strikes:
-                self._take_snapshot(trainer, pl_module)
+                self._take_snapshot(trainer, module)
             return
         # Lightning counts a step whose loss was no number as well, though it changes nothing.
         step = trainer.global_step
@@ -77,12 +69,12 @@ class Guard(pl.Callback):
                 f"step {step}: {trouble}, after {MAX_ROLLBACKS} rollbacks; the last checkpoint is "
                 "kept; try a lower --learning-rate or --style-weight"
             )
-            raise pl_module.ranks.common(error)
-        self._roll_back(trainer, pl_module, f"step {step}: {trouble}")
+            raise module.ranks.common(error)
+        self._roll_back(trainer, module, f"step {step}: {trouble}")
 
-    def _trouble(self, pl_module: StyleTraining) -> str | None:
+    def _trouble(self, module: StyleTraining) -> str | None:
         """What is wrong with the step just taken, in words."""
-        parts = pl_module.latest
+        parts = module.latest
         assert parts is not None
         broken = parts.broken_terms()
         if broken:
@@ -94,33 +86,33 @@ class Guard(pl.Callback):
             terms = parts.weighted()
             worst = max(terms, key=lambda name: float(terms[name]))
             found = f"the loss is {total:.3g}, usually {usual:.3g}, most of it the {worst} term"
-        elif pl_module.saturation > self.saturated:
-            found = f"{pl_module.saturation:.0%} of the picture is black or white"
+        elif module.saturation > self.saturated:
+            found = f"{module.saturation:.0%} of the picture is black or white"
         self._strikes = self._strikes + 1 if found else 0
         if not found:
             self._totals.append(total)
         return found if self._strikes >= PATIENCE else None
 
-    def _take_snapshot(self, trainer: pl.Trainer, pl_module: StyleTraining) -> None:
-        if not all(bool(torch.isfinite(p).all()) for p in pl_module.network.parameters()):
+    def _take_snapshot(self, trainer: pl.Trainer, module: StyleTraining) -> None:
+        if not all(bool(torch.isfinite(p).all()) for p in module.network.parameters()):
             return
         self._snapshots.append(
             (
                 trainer.global_step,
-                copy.deepcopy(pl_module.network.state_dict()),
+                copy.deepcopy(module.network.state_dict()),
                 copy.deepcopy(trainer.optimizers[0].state_dict()),
             )
         )
 
-    def _roll_back(self, trainer: pl.Trainer, pl_module: StyleTraining, why: str) -> None:
+    def _roll_back(self, trainer: pl.Trainer, module: StyleTraining, why: str) -> None:
         step, weights, optimizer = self._snapshots[0]
         self._snapshots = deque([self._snapshots[0]], maxlen=2)
-        pl_module.network.load_state_dict(weights)
+        module.network.load_state_dict(weights)
         trainer.optimizers[0].load_state_dict(copy.deepcopy(optimizer))
         self.rollbacks += 1
         self._strikes = 0
-        pl_module.rate_factor = BACKOFF**self.rollbacks
+        module.rate_factor = BACKOFF**self.rollbacks
         self.notify(
-            f"{why}; going back to the weights of step {step} at {pl_module.rate_factor:g} times "
+            f"{why}; going back to the weights of step {step} at {module.rate_factor:g} times "
             f"the learning rate ({self.rollbacks} of {MAX_ROLLBACKS})"
         )

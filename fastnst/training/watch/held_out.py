@@ -17,6 +17,7 @@ from torchvision.utils import make_grid
 from fastnst.machine.notify import Notify
 from fastnst.perceptual.backbone import Features
 from fastnst.training.module import StyleTraining
+from fastnst.training.watch.style_callback import StyleCallback
 
 # Side of the held-out crops at most: a size at which pictures are looked at. Twice the training
 # crops' side where that is less, so that tiny runs stay quick.
@@ -84,7 +85,7 @@ class HeldOut:
         return losses, torch.cat(stylized).cpu()
 
 
-class Panel(pl.Callback):
+class Panel(StyleCallback):
     """Logs the panel content | stylized | style, after 0, 10, 20, 50, 100, 200, 500, ... steps.
 
     style: (1, 3, H, W), 0..1.
@@ -94,27 +95,19 @@ class Panel(pl.Callback):
         self.held_out = held_out
         self.style = F.interpolate(style, held_out.images.shape[-2:], mode="area")
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._log(trainer, pl_module)
+    def at_start(self, trainer: pl.Trainer, module: StyleTraining) -> None:
+        self._log(trainer, module)
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
+    def after_step(self, trainer: pl.Trainer, module: StyleTraining) -> None:
         if is_panel_step(trainer.global_step):
-            self._log(trainer, pl_module)
+            self._log(trainer, module)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def at_end(self, trainer: pl.Trainer, module: StyleTraining) -> None:
         if not is_panel_step(trainer.global_step):
-            self._log(trainer, pl_module)
+            self._log(trainer, module)
 
-    def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, StyleTraining)
-        _, stylized = self.held_out.evaluate(pl_module)
+    def _log(self, trainer: pl.Trainer, module: StyleTraining) -> None:
+        _, stylized = self.held_out.evaluate(module)
         if not isinstance(trainer.logger, TensorBoardLogger):
             return
         rows = [
@@ -133,7 +126,7 @@ def is_panel_step(step: int) -> bool:
     return step in (power, 2 * power, 5 * power)
 
 
-class BestWeights(pl.Callback):
+class BestWeights(StyleCallback):
     """Keeps the weights of the lowest held-out loss, and ends a run that gets no better.
 
     Of the last fifth, that is, and the last ones where ``choosy`` is False: where too few
@@ -172,35 +165,25 @@ class BestWeights(pl.Callback):
         self._lowest, self._idle = state_dict["lowest"], state_dict["idle"]
         self._cut = state_dict["cut"]
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, StyleTraining)
+    def at_start(self, trainer: pl.Trainer, module: StyleTraining) -> None:
         if self._best is None:
-            self._check(trainer, pl_module)
+            self._check(trainer, module)
         # A run that is made longer after a plateau has its end where it was asked for.
-        elif self._cut is not None and pl_module.budget.progress(trainer.global_step) < 1:
-            pl_module.budget.cut = self._cut
+        elif self._cut is not None and module.budget.progress(trainer.global_step) < 1:
+            module.budget.cut = self._cut
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        assert isinstance(pl_module, StyleTraining)
-        progress = pl_module.budget.progress(trainer.global_step)
+    def after_step(self, trainer: pl.Trainer, module: StyleTraining) -> None:
+        progress = module.budget.progress(trainer.global_step)
         if progress >= 1 or progress + ROUNDING < self._due:
             return
-        loss = self._check(trainer, pl_module)
-        every = self._interval(pl_module)
+        loss = self._check(trainer, module)
+        every = self._interval(module)
         self._due = every * (math.floor(progress / every + ROUNDING) + 1)
         if self.stop_from is not None and progress > self.stop_from:
-            self._watch(pl_module, trainer.global_step, loss)
+            self._watch(module, trainer.global_step, loss)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, StyleTraining)
-        self._check(trainer, pl_module)
+    def at_end(self, trainer: pl.Trainer, module: StyleTraining) -> None:
+        self._check(trainer, module)
 
     def install(self, module: StyleTraining) -> int:
         """Give the network its best weights; the number of steps behind them."""

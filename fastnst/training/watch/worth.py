@@ -5,7 +5,6 @@ its pictures look like the painting.
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -18,6 +17,7 @@ from fastnst.optimize.curves import cached_curves, iterations_to, quantile
 from fastnst.perceptual.losses import PerceptualLoss
 from fastnst.training.module import StyleTraining
 from fastnst.training.watch.held_out import is_panel_step
+from fastnst.training.watch.style_callback import StyleCallback
 from fastnst.validate.likeness import Signature, signature
 from fastnst.validate.likeness import kept as kept_of
 from fastnst.validate.likeness import likeness as likeness_of
@@ -28,7 +28,7 @@ ITERATIONS = 60
 MAX_SHARE = 0.02
 
 
-class CheapValidation(pl.Callback):
+class CheapValidation(StyleCallback):
     """Logs ``validation/k_from_noise`` at the panel's steps: the cheap form of fastnst validate.
 
     images: (N, 3, S, S), 0..1, held out of training. The curves of their optimization are computed
@@ -39,44 +39,36 @@ class CheapValidation(pl.Callback):
         self.images = images
         self.curves = cached_curves(loss, images, ITERATIONS, notify)
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
+    def after_step(self, trainer: pl.Trainer, module: StyleTraining) -> None:
         if is_panel_step(trainer.global_step):
-            self._log(trainer, pl_module)
+            self._log(trainer, module)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._log(trainer, pl_module)
+    def at_end(self, trainer: pl.Trainer, module: StyleTraining) -> None:
+        self._log(trainer, module)
 
-    def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, StyleTraining)
+    def _log(self, trainer: pl.Trainer, module: StyleTraining) -> None:
         if isinstance(trainer.logger, TensorBoardLogger):
-            count = min(self.worth(pl_module), ITERATIONS)
+            count = min(self.worth(module), ITERATIONS)
             trainer.logger.experiment.add_scalar(
                 "validation/k_from_noise", count, trainer.global_step
             )
 
     @torch.no_grad()
-    def worth(self, pl_module: StyleTraining) -> float:
+    def worth(self, module: StyleTraining) -> float:
         """The median count of iterations that reach the network's loss; may be infinite."""
-        network, loss = pl_module.network, pl_module.perceptual_loss
+        network, loss = module.network, module.perceptual_loss
         was_training = network.training
         network.eval()
         counts = []
         for image, curve in zip(self.images.split(1), self.curves, strict=True):
-            content = image.to(pl_module.device, memory_format=torch.channels_last)
+            content = image.to(module.device, memory_format=torch.channels_last)
             parts = loss(network(content), loss.content_features(content))
             counts.append(iterations_to(curve, float(parts.total)))
         network.train(was_training)
         return quantile(counts, 0.5)
 
 
-class CheapLikeness(pl.Callback):
+class CheapLikeness(StyleCallback):
     """Logs ``validation/likeness`` and ``validation/kept`` at the panel's steps and at the end.
 
     Means over images (N, 3, S, S), 0..1, held out of training. Steps at which it would take more
@@ -92,22 +84,13 @@ class CheapLikeness(pl.Callback):
         self._signatures: list[Signature] = []
         self._spent = 0.0
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        assert isinstance(pl_module, StyleTraining)
-        affordable = self._spent <= MAX_SHARE * pl_module.budget.elapsed()
+    def after_step(self, trainer: pl.Trainer, module: StyleTraining) -> None:
+        affordable = self._spent <= MAX_SHARE * module.budget.elapsed()
         if is_panel_step(trainer.global_step) and affordable:
-            self._log(trainer, pl_module)
+            self._log(trainer, module)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, StyleTraining)
-        self._log(trainer, pl_module)
+    def at_end(self, trainer: pl.Trainer, module: StyleTraining) -> None:
+        self._log(trainer, module)
 
     def _log(self, trainer: pl.Trainer, module: StyleTraining) -> None:
         started = time.monotonic()
