@@ -38,6 +38,7 @@ from fastnst.image.resize import (
     resize,
     resize_height,
     resize_long_side,
+    resize_part,
     resize_short_side,
 )
 
@@ -74,6 +75,7 @@ __all__ = [
     "resize",
     "resize_height",
     "resize_long_side",
+    "resize_part",
     "resize_short_side",
     "srgb_profile",
     "to_bytes_tensor",

@@ -1,4 +1,8 @@
-"""The only resizer."""
+"""The only resizer of pictures: by Lanczos' filter where they are made to fit, and cubic where a
+part of one becomes a crop, or its bands are resampled one by one.
+
+The page in the browser resamples strokes to the same bytes (page/static/resample.mjs).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,15 @@ def resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     if image.size == (width, height):
         return image
     return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def resize_part(
+    image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float] | None = None
+) -> Image.Image:
+    """The part of a picture within ``box`` (left, top, right, bottom), to the fraction of a pixel,
+    at another (width, height): cubic with antialiasing.
+    """
+    return image.resize(size, Image.Resampling.BICUBIC, box)
 
 
 def resize_short_side(image: Image.Image, side: int) -> Image.Image:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastnst.errors import ConfigError
+from fastnst.image.resize import resize_part
 from fastnst.machine.threads import threads
 
 # A picture, sRGB, (H, W, 3), or a mask, (H, W).
@@ -204,7 +205,7 @@ def _resampled_rows(pixels: Pixels, size: Size, rows: slice) -> Pixels:
     part = Image.fromarray(np.ascontiguousarray(pixels[low:high]))
     box = (0, top - low, width, bottom - low)
     wanted = (size[1], rows.stop - rows.start)
-    return np.asarray(part.resize(wanted, Image.Resampling.BICUBIC, box))
+    return np.asarray(resize_part(part, wanted, box))
 
 
 def _with_detail(coarse: Pixels, photo: Pixels, grid: Size) -> Pixels:

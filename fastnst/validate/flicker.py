@@ -14,7 +14,7 @@ from PIL import Image
 from fastnst.checkpoint.contents import Checkpoint
 from fastnst.engines.engine import open_engine
 from fastnst.errors import ImageReadError
-from fastnst.image import read_picture, resize_short_side
+from fastnst.image import read_picture, resize_part, resize_short_side
 
 Pixels = NDArray[np.uint8]
 Network = Callable[[Pixels], Pixels]
@@ -93,7 +93,7 @@ def frames(photograph: Image.Image, case: str, seed: int = 0) -> Iterator[Pixels
             frame = np.asarray(photograph.crop((int(x), int(y), int(x) + WINDOW, int(y) + WINDOW)))
         else:
             box = (x, y, x + side, y + side)
-            resized = photograph.resize((WINDOW, WINDOW), Image.Resampling.BICUBIC, box)
+            resized = resize_part(photograph, (WINDOW, WINDOW), box)
             frame = np.asarray(resized)
         if case == "noise":
             frame = frame + rng.integers(-NOISE, NOISE + 1, frame.shape)

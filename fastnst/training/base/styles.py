@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from fastnst.image import read_picture, resize_short_side, to_tensor
+from fastnst.image import read_picture, resize_part, resize_short_side, to_tensor
 from fastnst.photos.collection import pictures_below
 
 REORDERED = [2, 0, 1]
@@ -68,4 +68,4 @@ def _cells(rng: np.random.Generator, size: int) -> np.ndarray:
 
 def _noise(rng: np.random.Generator, size: int) -> np.ndarray:
     coarse = Image.fromarray(rng.random((int(rng.integers(12, 60)),) * 2).astype(np.float32))
-    return np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC))
+    return np.asarray(resize_part(coarse, (size, size)))

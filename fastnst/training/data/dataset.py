@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from fastnst.errors import DataError, ImageReadError
-from fastnst.image import read_picture, to_bytes_tensor
+from fastnst.image import read_picture, resize_part, to_bytes_tensor
 from fastnst.training.data.cache import PhotoCache
 
 # A crop's photograph is scaled so that its short side is 1 to this many crop sides.
@@ -106,7 +106,7 @@ class PhotoDataset(Dataset[Batch]):
             (left + size) * picture.width / width,
             (top + size) * picture.height / height,
         )
-        crop = picture.resize((size, size), Image.Resampling.BICUBIC, box=box)
+        crop = resize_part(picture, (size, size), box)
         return to_bytes_tensor(ImageOps.mirror(crop) if rng.random() < 0.5 else crop)
 
 
