@@ -46,7 +46,7 @@ class TrainConfig(StyleConfig):
         "(default: 0.3, and 0.1 from a network that knows pictures already)",
     )
     stability_weight: float = option(
-        0.2,
+        1.0,
         "price of what does not move with the picture, such as strokes that jump in a video, or a "
         "weave in flat areas: higher is calmer, with less texture; 0 lets networks paint it",
     )
