@@ -454,16 +454,17 @@ def disturb(network) -> None:
 
 
 def test_the_weights_that_are_kept_are_the_best_on_held_out_photographs(
-    tiny_args, tmp_path, capsys, monkeypatch
+    photos, style, tmp_path, capsys, monkeypatch
 ):
-    break_once(monkeypatch, 18, disturb)
+    monkeypatch.setattr(run_module, "PANEL_SIZE", 256)
+    break_once(monkeypatch, 58, disturb)
     output = tmp_path / "out.ckpt"
-    assert train(tiny_args, "--steps", "20", "--output", str(output)) == EXIT_DONE
+    arguments = tiny_arguments(photos, style, tmp_path)
+    assert train(arguments, "--steps", "60", "--output", str(output)) == EXIT_DONE
     kept, last = load_checkpoint(output), load_checkpoint(last_checkpoint(tmp_path))
-    step = kept.info["training"]["kept_step"]
-    assert 16 <= step <= 18
-    assert f"kept the weights of step {step}, the best" in capsys.readouterr().err
-    assert kept.step == last.step == 20
+    assert kept.info["training"]["kept_step"] == 57
+    assert "kept the weights of step 57, the best" in capsys.readouterr().err
+    assert kept.step == last.step == 60
     assert kept.info["losses"]["total"] < last.info["losses"]["total"]
     with pytest.raises(AssertionError):
         assert_same_weights(output, last_checkpoint(tmp_path))
