@@ -53,6 +53,10 @@ def make_style(folder: Path) -> Path:
     return path
 
 
+# The loss of a few layers: in a tiny run the deep ones take half of a step.
+SHALLOW = ("--style-layers", "rgb", "relu1_1", "relu2_1")
+
+
 def tiny_arguments(photos: Path, style: Path, folder: Path) -> list[str]:
     """Arguments of a training run of a second."""
     return [

@@ -308,14 +308,14 @@ def test_runs_of_one_seed_are_equal_whether_photographs_are_cached_already_or_ca
     in_the_way.write_text("no folder")
     places = {"cold": tmp_path / "cache", "warm": tmp_path / "cache", "none": in_the_way}
     for name, place in places.items():
-        more = ["--steps", "8", "--photo-cache", str(place)]
+        more = ["--steps", "6", "--photo-cache", str(place)]
         assert train(tiny_args, *more, "--output", str(tmp_path / f"{name}.ckpt")) == EXIT_DONE
     assert len([path for path in places["cold"].rglob("*") if path.is_file()]) == 12
     assert capsys.readouterr().err.count("training goes on without it") == 1
     assert_same_weights(tmp_path / "cold.ckpt", tmp_path / "warm.ckpt")
     assert_same_weights(tmp_path / "cold.ckpt", tmp_path / "none.ckpt")
     # Other pixels, so another run: it is not gone on with unawares.
-    off = ["--steps", "9", "--photo-cache", "off", "--output", str(tmp_path / "off.ckpt")]
+    off = ["--steps", "7", "--photo-cache", "off", "--output", str(tmp_path / "off.ckpt")]
     last = str(last_checkpoint(tmp_path))
     assert train(tiny_args, *off, "--resume", last) == EXIT_USAGE
     assert "photo_side was 208, is None" in last_line(capsys)

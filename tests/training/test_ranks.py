@@ -19,6 +19,7 @@ from fastnst.config import TrainConfig
 from fastnst.errors import ConfigError, DataError, ToldElsewhereError
 from fastnst.machine.signals import EndRequest
 from fastnst.training import launch
+from fastnst.training import run as training_run
 from fastnst.training import setup as training_setup
 from fastnst.training.budget import Budget
 from fastnst.training.data.dataset import EndlessBatches
@@ -34,6 +35,7 @@ def in_rank(arguments, environment, log, fault) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT)
     os.dup2(descriptor, 2)
     torch.set_num_threads(1)
+    training_run.PANEL_SIZE = 32  # As in the process of the tests.
     if fault is not None:
         fault()
     os._exit(main(arguments))

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import SAMPLES, make_picture, one_line, validate
+from helpers import SAMPLES, SHALLOW, make_picture, one_line, validate
 from PIL import Image, ImageEnhance, ImageOps
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -573,7 +573,7 @@ def test_training_logs_likeness_and_tells_that_of_the_weights_it_kept(
 ):
     output = tmp_path / "out.ckpt"
     monkeypatch.setattr(validation, "MAX_SHARE", 10)
-    arguments = ["--validation-photos", "1", "--steps", "12", "--precision", precision]
+    arguments = ["--validation-photos", "1", "--steps", "12", "--precision", precision, *SHALLOW]
     # Whatever the losses say, those before the last are to be kept.
     monkeypatch.setattr(BestWeights, "_check", kept_at(11))
     assert main([*tiny_args, *arguments, "--output", str(output)]) == EXIT_DONE
@@ -626,7 +626,7 @@ def test_likeness_takes_no_more_than_its_share_of_a_run(
 ):
     monkeypatch.setattr(validation, "MAX_SHARE", 0)
     arguments = ["--validation-photos", "1", "--steps", "21", "--output", str(tmp_path / "o.ckpt")]
-    assert main([*tiny_args, *arguments]) == EXIT_DONE
+    assert main([*tiny_args, *arguments, *SHALLOW]) == EXIT_DONE
     [run] = (tmp_path / "runs" / "paint").iterdir()
     logged = EventAccumulator(str(run)).Reload().Scalars("validation/kept")
     assert [event.step for event in logged] == [10, 21]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import contents, files, make_picture, one_line, validate
+from helpers import SHALLOW, contents, files, make_picture, one_line, validate
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -249,7 +249,8 @@ def test_a_report_is_not_replaced_unasked(model, photos, tmp_path, capsys):
 def test_training_logs_its_worth_and_computes_the_optimum_once(
     tiny_args, tmp_path, monkeypatch, photos
 ):
-    arguments = [*tiny_args, "--validation-photos", "1", "--steps", "12", "--overwrite"]
+    more = ["--validation-photos", "1", "--steps", "12", "--overwrite"]
+    arguments = [*tiny_args, *more, *SHALLOW]
     output = tmp_path / "out.ckpt"
     assert main([*arguments, "--output", str(output)]) == EXIT_DONE
     [folder] = (tmp_path / "runs" / "paint").iterdir()
