@@ -31,8 +31,9 @@ class Clip:
     """A clip's file, open while the block lasts.
 
     ``picture`` is the stream that is stylized, ``others`` are those that come along as they are;
-    ``begins`` is the time that players show as 0, and ``seconds`` how long it lasts as far as that
-    is known, else None. Raises ClipReadError for what is no clip.
+    ``begins`` is the time that players show as 0, ``seconds`` how long its picture lasts and
+    ``length`` all of it, as far as that is known, else None. Raises ClipReadError for what is no
+    clip.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,7 +53,10 @@ class Clip:
         ]
         self.news = [f"{len(videos) - 1} other pictures of it are left out"] if videos[1:] else []
         self.begins = Fraction(self.container.start_time or 0, MICROSECONDS)
-        self.seconds = _seconds(self.container, self.picture)
+        self.length = _length(self.container)
+        self.seconds = self.length
+        if self.picture.duration and self.picture.time_base:
+            self.seconds = float(self.picture.duration * self.picture.time_base)
 
     def __enter__(self) -> Clip:
         return self
@@ -122,7 +126,9 @@ def _opened(path: Path) -> InputContainer:
             options={"format_whitelist": DEMUXERS, "protocol_whitelist": "file"},
         )  # fmt: skip
     except (av.FFmpegError, OSError, ValueError) as error:
-        why = _kind(path) or told(error)
+        # What FFmpeg's "invalid argument" means here is that no demuxer of the list takes it.
+        strange = isinstance(error, av.error.ArgumentError)
+        why = _kind(path) or ("of another kind" if strange else told(error))
         raise ClipReadError(f"{path}: not a readable clip ({why})") from error
 
 
@@ -138,7 +144,10 @@ def _kind(path: Path) -> str:
     return ""
 
 
-def _seconds(container: InputContainer, picture: VideoStream) -> float | None:
-    if picture.duration and picture.time_base:
-        return float(picture.duration * picture.time_base)
-    return container.duration / MICROSECONDS if container.duration else None
+def _length(container: InputContainer) -> float | None:
+    if not container.duration:
+        return None
+    length, begins = container.duration, container.start_time or 0
+    # Matroska's header tells when the clip ends by its own clock, as FFmpeg writes it.
+    late = "matroska" in container.format.name and 0 < begins < length
+    return (length - begins if late else length) / MICROSECONDS

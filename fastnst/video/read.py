@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,9 +17,11 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from fastnst.errors import ClipReadError
+from fastnst.video.clock import Clock, jumps
 from fastnst.video.colour import Colours, ToRGB, colours_of, has_alpha
 from fastnst.video.deinterlace import Deinterlacer
 from fastnst.video.probe import MICROSECONDS, Clip, is_cover, told
+from fastnst.video.turn import turn_of, upright
 
 Pixels = NDArray[np.uint8]
 
@@ -28,6 +29,9 @@ Pixels = NDArray[np.uint8]
 SLACK = 2
 # Seconds that a file may end before what its header says.
 MISSING = 1.0
+# Seconds of sound that are taken along of what an edit list hides before a clip's beginning, for a
+# decoder to get into its stride.
+PREROLL = Fraction(1, 10)
 
 
 @dataclass
@@ -94,6 +98,8 @@ class Reader:
         self.aspect: Fraction | None = None
         self.news: list[str] = []
         self._whole = Deinterlacer(self.time_base)
+        self._clock = Clock() if jumps(clip.container) else None
+        self._reached: dict[int, int] = {}
         self._to_rgb: ToRGB | None = None
         self._last: int | None = None
         self._furthest = Fraction(0)
@@ -159,8 +165,11 @@ class Reader:
                 if packet.size and (packet.stream is picture or is_cover(packet.stream)):
                     yield packet
                 continue
+            if self._clock is not None and self._clock(packet):
+                self._tell("its clock jumps: made one that goes on")
             time = packet.dts * packet.time_base
-            self._furthest = max(self._furthest, time + (packet.duration or 0) * packet.time_base)
+            last = max(packet.dts, packet.dts if packet.pts is None else packet.pts)
+            self._furthest = max(self._furthest, (last + (packet.duration or 0)) * packet.time_base)
             if part.end is not None and time > part.end + SLACK and packet.stream is picture:
                 return
             yield packet
@@ -191,7 +200,7 @@ class Reader:
         if self.part.end is not None or not clip.tells_its_end:
             return
         found = float(self._furthest - clip.begins)
-        said = (clip.container.duration or 0) / MICROSECONDS
+        said = clip.length or 0
         if found < said - max(MISSING, said / 100):
             line = f"cut short: ends after {found:.1f} of {said:.1f} s"
             if not self.truncated:
@@ -251,7 +260,7 @@ class Reader:
             # It is of no time, whatever the part.
             packet.pts = packet.dts = 0
             return True
-        if packet.pts is None or packet.dts is None:
+        if packet.pts is None or packet.dts is None or self._stale(packet):
             return False
         if not self.part.has(packet.pts, packet.time_base):
             return False
@@ -260,30 +269,20 @@ class Reader:
         packet.dts -= shift
         return True
 
+    def _stale(self, packet: Packet[Any]) -> bool:
+        """Whether another stream's packet is none to come along: hidden by an edit list, or before
+        one that came already, as after a jump of the clock.
+        """
+        assert packet.pts is not None
+        assert packet.dts is not None
+        if packet.is_discard and packet.pts * packet.time_base < self.clip.begins - PREROLL:
+            return True
+        last = self._reached.get(packet.stream.index)
+        if last is not None and packet.dts - last < (packet.stream.type == "audio"):
+            return True
+        self._reached[packet.stream.index] = packet.dts
+        return False
+
     def _tell(self, news: str) -> None:
         if news not in self.news:
             self.news.append(news)
-
-
-def turn_of(frame: VideoFrame) -> tuple[int, int, int, int]:
-    """How players turn a frame: (a, b, c, d) of ISO's matrix, x' = ax + cy and y' = bx + dy, each
-    -1, 0 or 1; as it is where there is none, or one that does more than turn and mirror.
-    """
-    data: Any = frame.side_data.get("DISPLAYMATRIX")
-    if data is None:
-        return 1, 0, 0, 1
-    numbers = struct.unpack("=9i", bytes(data)[:36])
-    a, b, c, d = ((n > 0x8000) - (n < -0x8000) for n in (*numbers[0:2], *numbers[3:5]))
-    return (a, b, c, d) if abs(a * d - b * c) == 1 and a * b == 0 else (1, 0, 0, 1)
-
-
-def upright(pixels: Pixels, turn: tuple[int, int, int, int]) -> Pixels:
-    """Pixels (H, W, 3) turned and mirrored by ``turn_of``'s matrix."""
-    a, b, c, d = turn
-    if a == 0:
-        pixels = pixels.swapaxes(0, 1)
-    if a + c < 0:
-        pixels = pixels[:, ::-1]
-    if b + d < 0:
-        pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels)

@@ -17,7 +17,10 @@ from fastnst.errors import ClipWriteError
 from fastnst.video.encode import Encoder, Look, Painted
 from fastnst.video.options import CONTAINERS, ClipOptions
 from fastnst.video.probe import MARK, Clip, is_cover, told
+from fastnst.video.sound import SoundAnew
 
+# Containers in which a cover is marked as one. In others it would be one more picture that moves.
+COVERED = frozenset((".mp4", ".m4v", ".mov"))
 # Bytes that are whole samples of up to ten channels.
 SILENCE = 20160
 
@@ -41,6 +44,7 @@ class Writer:
         self._container: OutputContainer | None = None
         self._encoder: Encoder | None = None
         self._copies: dict[int, Stream] = {}
+        self._anew: dict[int, SoundAnew] = {}
 
     def begins(self, pts: int) -> bool:
         """Whether a new part begins with the frame of that time: never, it is all one."""
@@ -61,12 +65,17 @@ class Writer:
         encoder = Encoder(container, self.target, self.clip, self.options, look)
         self._encoder, self.news = encoder, encoder.news
         for stream in self._others:
-            self._copies[stream.index] = _copied(container, stream)
+            if can_hold(self.target, stream):
+                self._copies[stream.index] = _copied(container, stream)
+            else:
+                self._anew[stream.index] = SoundAnew(container, stream)
         if self._metadata == "keep":
             container.metadata.update(self.clip.container.metadata)
         if self._metadata != "none":
             container.metadata["comment"] = MARK
         if (self.options.start, self.options.end) == (None, None):
+            if timecode := self.clip.picture.metadata.get("timecode"):
+                encoder.stream.metadata["timecode"] = timecode
             with contextlib.suppress(av.FFmpegError, ValueError):
                 container.set_chapters(self.clip.container.chapters())
         try:
@@ -81,8 +90,12 @@ class Writer:
     def copy(self, packets: Sequence[Packet[Stream]]) -> None:
         """Packets of the clip's other streams."""
         for packet in packets:
-            packet.stream = self._copies[packet.stream.index]
-        self.mux(packets)
+            index = packet.stream.index
+            if index in self._anew:
+                self.mux(list(self._anew[index].packets(packet)))
+            else:
+                packet.stream = self._copies[index]
+                self.mux([packet])
 
     def mux(self, packets: Sequence[Packet[Any]]) -> None:
         """Packets of the file's own streams."""
@@ -100,6 +113,8 @@ class Writer:
     def end(self) -> None:
         """End the file with what is in it."""
         assert self._container is not None
+        for sound in self._anew.values():
+            self.mux(list(sound.packets(None)))
         self._container.close()
         self._container = None
 
@@ -112,12 +127,14 @@ class Writer:
 
 def can_hold(target: Path, stream: Stream) -> bool:
     """Whether the container of a path's suffix takes a stream as it is: tried, in memory."""
+    if is_cover(stream) and target.suffix.lower() not in COVERED:
+        return False
     try:
         with av.open(io.BytesIO(), "w", format=CONTAINERS[target.suffix.lower()]) as trial:
             copied = _copied(trial, stream)
             trial.start_encoding()
             name = getattr(stream.codec_context, "name", "")
-            if name.startswith("pcm_"):
+            if name.startswith("pcm_") or stream.type == "data":
                 # MP4 asks such sound only at its end which speakers it is for.
                 silence: Packet[Stream] = Packet(bytes(SILENCE))
                 silence.stream, silence.pts, silence.dts = copied, 0, 0
@@ -136,25 +153,35 @@ def _copied(container: OutputContainer, stream: Stream) -> Stream:
 
 
 def taken_along(clip: Clip, target: Path) -> tuple[list[Stream], list[str]]:
-    """The other streams that the target's container takes, and what is told of those it doesn't.
+    """The other streams that come along, and what is told of those that the target's container
+    doesn't take. Matroska takes any sound, if need be coded anew.
 
     Raises ClipWriteError where sound would be lost that another container would keep.
     """
     taken: list[Stream] = []
     lost: list[str] = []
+    news: list[str] = []
     for stream in clip.others:
+        if stream.type == "data" and "timecode" in stream.metadata:
+            # Made anew by the container, of what the picture's stream says of it.
+            continue
         if can_hold(target, stream):
             taken.append(stream)
             continue
         name = _name(stream)
-        if stream.type == "audio" and target.suffix.lower() != ".mkv":
+        if stream.type != "audio" or stream.codec_context is None:
+            lost.append(name)
+        elif target.suffix.lower() == ".mkv":
+            taken.append(stream)
+            news.append(f"its {name}, which .mkv can't hold, is coded anew as FLAC")
+        else:
             raise ClipWriteError(
                 f"{target}: {target.suffix.lower()} can't hold the clip's sound ({name}); "
                 f"--output {target.with_suffix('.mkv').name} can"
             )
-        lost.append(name)
-    told_of = f"{target.suffix.lower()} can't hold its {', '.join(lost)}: left out"
-    return taken, [told_of] if lost else []
+    if lost:
+        news.append(f"{target.suffix.lower()} can't hold its {', '.join(lost)}: left out")
+    return taken, news
 
 
 def _name(stream: Any) -> str:

@@ -33,7 +33,7 @@ from fastnst.video import clips  # noqa: E402
 from fastnst.video.clips import ClipJob, frame_at, stylize_clip  # noqa: E402
 from fastnst.video.colour import colours_of  # noqa: E402
 from fastnst.video.options import ClipOptions  # noqa: E402
-from fastnst.video.read import upright  # noqa: E402
+from fastnst.video.turn import upright  # noqa: E402
 
 LOSSLESS = ClipOptions(codec="ffv1")
 
@@ -271,13 +271,13 @@ def test_what_is_no_clip_is_called_what_it_is(model, tmp_path, capsys):
     assert not list(tmp_path.glob(".*.part"))
 
 
-def with_cover(path: Path, clip: Path) -> Path:
+def with_cover(path: Path, clip: Path, codec: str = "png") -> Path:
     """A clip with a cover picture, as an album's film has it."""
     picture = io.BytesIO()
-    make_picture(200, 100).save(picture, "PNG")
+    make_picture(200, 100).save(picture, "JPEG" if codec == "mjpeg" else "PNG")
     with av.open(str(clip)) as given, av.open(str(path), "w") as container:
         streams = {s.index: container.add_stream_from_template(s) for s in given.streams}
-        cover = container.add_mux_stream("png", width=200, height=100)
+        cover = container.add_mux_stream(codec, width=200, height=100)
         cover.disposition = Disposition.attached_pic
         for packet in given.demux():
             if packet.dts is not None:
@@ -289,9 +289,11 @@ def with_cover(path: Path, clip: Path) -> Path:
     return path
 
 
-def test_a_cover_is_no_frame_and_comes_along(tmp_path):
+@pytest.mark.parametrize("codec", ["png", "mjpeg"])
+def test_a_cover_is_no_frame_and_comes_along(codec, tmp_path):
     frames = frames_of(20)
-    source = with_cover(tmp_path / "in.mp4", make_clip(tmp_path / "a.mp4", frames, sound="aac"))
+    clip = make_clip(tmp_path / "a.mp4", frames, sound="aac")
+    source = with_cover(tmp_path / "in.mp4", clip, codec)
     assert copied(source, tmp_path / "out.mp4", ClipOptions(start=0.2)) == ""
     for path, count in ((source, 20), (tmp_path / "out.mp4", 15)):
         with av.open(str(path)) as container:
@@ -299,7 +301,9 @@ def test_a_cover_is_no_frame_and_comes_along(tmp_path):
             assert (moving.width, cover.width) == (64, 200)
             assert cover.disposition & Disposition.attached_pic
             assert sum(1 for _ in container.decode(video=0)) == count
-    assert copied(source, tmp_path / "out.mkv") == ".mkv can't hold its cover (png): left out"
+    assert copied(source, tmp_path / "out.mkv") == (
+        f".mkv can't hold its cover ({codec}): left out"
+    )
 
 
 def test_interlaced_frames_are_made_whole_and_keep_their_times(tmp_path):
