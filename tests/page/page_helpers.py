@@ -35,7 +35,7 @@ CHROMIUM = next(
 # Before the tests get a cache of their own.
 USERS_CACHE = cache_folder()
 # Milliseconds that a busy machine may take for a picture.
-PATIENCE = 60_000
+PATIENCE = 180_000
 
 
 def real_runtime() -> Path:

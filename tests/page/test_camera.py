@@ -61,6 +61,22 @@ def test_a_picture_is_taken_in_full_size_after_a_style_was_dropped(opened):
     expect(button).to_have_text(re.compile("Camera"))
 
 
+def test_the_video_itself_is_never_drawn(opened):
+    """Without a GPU Chromium keeps a megabyte of each frame that is, until some 400 MB."""
+    opened.page.evaluate(
+        """() => { const { prototype } = OffscreenCanvasRenderingContext2D;
+        const draw = prototype.drawImage;
+        self.drawn = new Set();
+        prototype.drawImage = function (source, ...rest) {
+          self.drawn.add(source.constructor.name);
+          return draw.call(this, source, ...rest);
+        }; }"""
+    )
+    opened.page.locator("#camera").click()
+    opened.says(FRAMES, "#note")
+    assert opened.page.evaluate("[...self.drawn]") == ["OffscreenCanvas"]
+
+
 def test_a_photograph_takes_the_cameras_place(opened, photograph):
     opened.page.locator("#camera").click()
     opened.says(FRAMES, "#note")

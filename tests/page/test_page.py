@@ -128,6 +128,22 @@ def test_the_keyboard_alone_suffices(opened):
     assert small == []
 
 
+def test_of_a_row_the_keyboard_keeps_its_place(opened):
+    opened.give(*((f"p{i}.png", png(make_picture(60 + i, 50, i))) for i in range(2)))
+    opened.painted("60 × 50")
+    opened.page.locator("#strip button").nth(1).focus()
+    opened.page.keyboard.press("Enter")
+    opened.painted("61 × 50")
+    assert opened.page.evaluate("document.activeElement.getAttribute('aria-label')") == "p1.png"
+
+
+def test_a_picture_that_is_hardly_more_than_a_line_lies_below_the_heading(opened):
+    opened.give(("line.png", png(make_picture(1500, 8))))
+    opened.painted("1500 × 8 pixels")
+    tag, heading = (opened.page.locator(name).bounding_box() for name in (".tag.left", ".top p"))
+    assert tag["y"] >= heading["y"] + heading["height"]
+
+
 def test_the_folder_works_below_an_address_and_without_a_network(browser, page_files, tmp_path):
     write_folder(page_files, tmp_path / "site" / "below")
 

@@ -220,6 +220,21 @@ def test_no_address_of_another_host_is_in_the_page():
         assert set(found) <= {"http://www.w3.org"}, path
 
 
+def test_the_browser_is_told_early_of_each_module_of_the_page_and_of_no_other():
+    needed, waiting = set(), ["app.mjs"]
+    while waiting:
+        name = waiting.pop()
+        needed.add(name)
+        found = re.findall(r'^(?:import|export) .*?from "\./([\w.-]+)";', text(name), re.M | re.S)
+        waiting += [other for other in found if other not in needed]
+    told = re.findall(r'rel="modulepreload" href="([^"]+)"', text("index.html"))
+    assert sorted(told) == sorted(needed)
+
+
+def text(name: str) -> str:
+    return (STATIC / name).read_text()
+
+
 # The runtime's package.
 
 

@@ -25,20 +25,22 @@ export async function startCamera(video, engine, shown) {
   const [track] = stream.getVideoTracks();
   // As in a mirror, unless the camera looks away from the one who holds it.
   const isMirror = track.getSettings().facingMode !== "environment";
+  const still = stillsOf(video);
   const canvas = new OffscreenCanvas(1, 1);
   const context = canvas.getContext("2d", { willReadFrequently: true });
   let running = true;
 
-  function draw(short, mirrored) {
+  async function draw(short, mirrored) {
+    const source = await still();
     const shrink = Math.min(1, short / Math.min(video.videoWidth, video.videoHeight));
     const fit = (side) => Math.max(1, Math.round(side * shrink));
     Object.assign(canvas, { width: fit(video.videoWidth), height: fit(video.videoHeight) });
     context.setTransform(mirrored ? -1 : 1, 0, 0, 1, mirrored ? canvas.width : 0, 0);
-    context.drawImage(video, 0, 0, canvas.width, canvas.height);
+    context.drawImage(source, 0, 0, canvas.width, canvas.height);
   }
 
-  function grabbed(side) {
-    draw(side, isMirror);
+  async function grabbed(side) {
+    await draw(side, isMirror);
     const { width, height } = canvas;
     return { data: withoutAlpha(context.getImageData(0, 0, width, height).data), height, width };
   }
@@ -48,7 +50,8 @@ export async function startCamera(video, engine, shown) {
     let [frames, counted, since] = [0, 0, performance.now()];
     while (running) {
       const began = performance.now();
-      const photo = grabbed(side);
+      const photo = await grabbed(side);
+      if (!running) return;
       const done = await engine.paint(shown.settings().style, photo, 1, LARGEST * 4, () => {});
       if (!running) return;
       shown.show(done.view);
@@ -84,10 +87,39 @@ export async function startCamera(video, engine, shown) {
   return {
     stop: () => end(null),
     async take() {
-      draw(Infinity, false);
+      await draw(Infinity, false);
       const blob = await canvas.convertToBlob({ type: "image/png" });
       end(new File([blob], "camera.png", { type: "image/png" }));
     },
+  };
+}
+
+// What the video shows now, as something to draw. Without a GPU Chromium shares a video that is drawn
+// as it is with its other processes, a megabyte a frame, and frees that late: so its bytes are taken.
+function stillsOf(video) {
+  const canvas = new OffscreenCanvas(1, 1);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  let pixels = null;
+  return async () => {
+    const { videoWidth: width, videoHeight: height } = video;
+    if (!("VideoFrame" in self)) return video;
+    const frame = new VideoFrame(video);
+    const { visibleRect: seen } = frame;
+    try {
+      // Of a camera held upright the bytes may lie on their side.
+      if (frame.rotation || seen.width !== width || seen.height !== height) return video;
+      if (pixels?.width !== width || pixels.height !== height) {
+        pixels = new ImageData(width, height);
+        Object.assign(canvas, { width, height });
+      }
+      await frame.copyTo(pixels.data, { format: "RGBA" });
+      context.putImageData(pixels, 0, 0);
+      return canvas;
+    } catch {
+      return video;
+    } finally {
+      frame.close();
+    }
   };
 }
 
