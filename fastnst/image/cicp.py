@@ -1,4 +1,6 @@
-"""Which colours AVIF and HEIC have where they say it by numbers (ITU-T H.273), not by a profile."""
+"""Which colours AVIF, HEIC and PNG have where they say it by numbers (ITU-T H.273), not by a
+profile.
+"""
 
 from __future__ import annotations
 
@@ -13,29 +15,50 @@ PRIMARIES = {
 }
 # Transfers of high dynamic range, by their numbers.
 HIGH_RANGE = {16: "PQ", 18: "HLG"}
-FORMATS = frozenset(("AVIF", "HEIF"))
+FORMATS = frozenset(("AVIF", "HEIF", "PNG"))
 # How the property begins (ISO/IEC 23008-12), and the first bytes of a file, among which it lies.
 PROPERTY, LOOK = b"colrnclx", 1 << 16
-KEPT = "fastnst_colours"
+# Under which name the numbers lie beside an image, and under which pillow-heif and pi-heif have
+# them.
+KEPT, OF_HEIF = "fastnst_colours", "nclx_profile"
 
 
-def keep_numbers(image: Any, file: PictureFile) -> None:
-    """Put the numbers of primaries and transfer beside a Pillow image, where its file has them."""
-    if image.format not in FORMATS:
-        return
+def numbers_of(image: Any, file: PictureFile) -> dict[str, Any]:
+    """What is to lie beside a Pillow image, in its ``info``, where its file has numbers of
+    primaries and transfer, and the image hasn't.
+    """
+    if image.format not in FORMATS or told_by_numbers(image) is not None:
+        return {}
     with file.open("rb") as opened:
         head = opened.read(LOOK)
-    place = head.find(PROPERTY) + len(PROPERTY)
-    if place < len(PROPERTY) or len(head) < place + 4:
-        return
-    primaries, transfer = head[place : place + 2], head[place + 2 : place + 4]
-    image.info[KEPT] = int.from_bytes(primaries, "big"), int.from_bytes(transfer, "big")
+    numbers = _of_png(head) if image.format == "PNG" else _of_container(head)
+    return {} if numbers is None else {KEPT: numbers}
 
 
 def told_by_numbers(image: Any) -> tuple[int, int] | None:
-    """The numbers that ``keep_numbers`` has kept."""
+    """The numbers that ``numbers_of`` has found, or that came with a HEIF."""
+    if told := image.info.get(OF_HEIF):
+        return int(told["color_primaries"]), int(told["transfer_characteristics"])
     kept: tuple[int, int] | None = image.info.get(KEPT)
     return kept
+
+
+def _of_container(head: bytes) -> tuple[int, int] | None:
+    place = head.find(PROPERTY) + len(PROPERTY)
+    if place < len(PROPERTY) or len(head) < place + 4:
+        return None
+    primaries, transfer = head[place : place + 2], head[place + 2 : place + 4]
+    return int.from_bytes(primaries, "big"), int.from_bytes(transfer, "big")
+
+
+def _of_png(head: bytes) -> tuple[int, int] | None:
+    """Those of the chunk cICP, which stands before the pixels (PNG, third edition, 11.3.2.6)."""
+    place = 8
+    while place + 10 <= len(head) and (kind := head[place + 4 : place + 8]) != b"IDAT":
+        if kind == b"cICP":
+            return head[place + 8], head[place + 9]
+        place += 12 + int.from_bytes(head[place : place + 4], "big")
+    return None
 
 
 def high_range_told(transfer: int) -> list[str]:

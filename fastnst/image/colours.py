@@ -13,6 +13,11 @@ from fastnst.image.cicp import PRIMARIES, high_range_told, told_by_numbers
 SRGB, ADOBE_RGB, UNCALIBRATED = 1, 2, 0xFFFF
 # Modes of RGB, in which alone a camera's colours come.
 OF_CAMERAS = frozenset(("RGB", "RGBA", "RGBX"))
+# sRGB's own as PNG says them (PNG, third edition, 11.3.2): white, red, green, blue, in x and y, and
+# the exponent that undoes its curve; both as far from it as rounding and habit go.
+PNG_CHROMATICITIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
+PNG_GAMMA, NEAR = 1 / 2.2, 0.02
+OTHER_PNG = "its PNG data (gAMA, cHRM) say that its colours are not sRGB; read as sRGB"
 UNKNOWN = "its EXIF data say that its colours are not sRGB, but not which; read as sRGB"
 # Adobe RGB (1998), 4.3.5: the primaries adapted to D50, and the exponent of its curve.
 ADOBE_PRIMARIES = (
@@ -41,7 +46,7 @@ SRGB_CURVE = _curve([round(65535 * _of_srgb(sample / 1023)) for sample in range(
 def profile_of(image: Image.Image) -> tuple[bytes | None, list[str]]:
     """The ICC profile to convert a picture by, if any, and what is worth telling of its colours.
 
-    AVIF and HEIC may tell by numbers instead (``fastnst.image.cicp``). Cameras tell Adobe RGB
+    AVIF, HEIC and PNG may tell by numbers instead (``fastnst.image.cicp``). Cameras tell Adobe RGB
     without one (Exif 2.32, 4.6.6 and DCF 2.0): by the index "R03".
     """
     embedded = image.info.get("icc_profile")
@@ -55,7 +60,9 @@ def profile_of(image: Image.Image) -> tuple[bytes | None, list[str]]:
     space, index = _told_by_exif(image)
     if space == ADOBE_RGB or (space != SRGB and index == "R03"):
         return rgb_profile(ADOBE_PRIMARIES, ADOBE_CURVE), []
-    return None, [UNKNOWN] if space == UNCALIBRATED else []
+    if space == UNCALIBRATED:
+        return None, [UNKNOWN]
+    return None, [OTHER_PNG] if _is_other_png(image) else []
 
 
 def _told_by_exif(image: Image.Image) -> tuple[int | None, str]:
@@ -68,6 +75,18 @@ def _told_by_exif(image: Image.Image) -> tuple[int | None, str]:
     except Exception:  # Broken EXIF says nothing of colours.
         return None, ""
     return space, index.strip("\0 ") if isinstance(index, str) else ""
+
+
+def _is_other_png(image: Image.Image) -> bool:
+    """Whether a PNG's own numbers name other colours than sRGB's, and no chunk sRGB stands above
+    them.
+    """
+    if "srgb" in image.info:
+        return False
+    named = image.info.get("chromaticity", PNG_CHROMATICITIES)
+    gamma = image.info.get("gamma", PNG_GAMMA)
+    far = (abs(one - other) for one, other in zip(named, PNG_CHROMATICITIES, strict=True))
+    return abs(gamma - PNG_GAMMA) > NEAR or any(distance > NEAR for distance in far)
 
 
 def rgb_profile(primaries: tuple[tuple[float, ...], ...], curve: bytes) -> bytes:

@@ -25,7 +25,7 @@ from fastnst.image.opening import open_image, pillow_set_to
 # caller says otherwise, or libvips is there.
 MAX_PIXELS = 200_000_000
 # Modes that a colour profile may be for, and what is converted of the others, beside their alpha.
-PLAIN_MODES = ("L", "RGB", "CMYK")
+PLAIN_MODES = ("L", "RGB", "CMYK", "I;16", "I;16B")
 PLAIN_MODE_OF = {"LA": "L", "La": "L", "P": "RGB", "PA": "RGB", "RGBA": "RGB", "RGBa": "RGB"}
 CUT = "cut short or damaged; a part of it is missing"
 # What stands where a file that was cut short holds nothing.
@@ -105,6 +105,8 @@ def _no_file(path: Path) -> str:
 def _describe(path: PictureFile, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         kind = kind_of(head_of(path))
+        if not kind and vips.is_tiff(path):
+            kind = "a TIFF of a kind that pip install 'fastnst[large]' may read"
         return f"unknown format: {kind}" if kind else "unknown format"
     return _told(error)
 
@@ -148,6 +150,8 @@ def _decode_by_pillow(
                 image.im = Image.new(image.mode, image.size, MISSING[image.mode]).im
             news.append(CUT)
         image.load()
+        if is_inverted(image):
+            invert_grey16(image)
         return _finished(_upright(image), news)
 
 
@@ -205,6 +209,16 @@ def _decode_by_vips(
     return Decoded(picture, alpha, b"" if header is None else kept_exif(header), tuple(news))
 
 
+def is_inverted(image: Any) -> bool:
+    """Whether a TIFF's grey of 16 bits has white as 0, which Pillow leaves as it is."""
+    return image.format == "TIFF" and image.mode.startswith("I;16") and image.tag_v2.get(262) == 0
+
+
+def invert_grey16(image: Image.Image) -> None:
+    image.im = Image.fromarray(65535 - np.asarray(image).astype(np.uint16)).im
+    image._mode = "I;16"
+
+
 def _upright(image: Image.Image) -> Image.Image:
     # Broken EXIF says nothing about orientation; the pixels are fine.
     with contextlib.suppress(Exception):
@@ -221,7 +235,7 @@ def _to_srgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
     embedded, told = profile_of(image)
     if image.mode == "LAB":
         return _converted(image, ImageCms.createProfile("LAB")), []
-    # Grey of more than 8 bits keeps its levels instead.
+    # Grey of 32 bits and floats keep their levels instead: their ranges are nobody's.
     if not embedded or image.mode not in (*PLAIN_MODES, *PLAIN_MODE_OF):
         return image, told
     plain, alpha = image, None
@@ -229,13 +243,16 @@ def _to_srgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
         if image.has_transparency_data:
             alpha = image.convert("RGBA").getchannel("A")
         plain = image.convert(PLAIN_MODE_OF.get(image.mode, image.mode))
+    elif image.mode == "I;16B":
+        # LittleCMS gets its bytes the wrong way round.
+        plain = Image.fromarray(np.asarray(image).astype(np.uint16))
     try:
         in_srgb = _converted(plain, io.BytesIO(embedded))
     except (ImageCms.PyCMSError, OSError, ValueError):
-        return image, ["its colour profile is damaged or for another mode; read as sRGB"]
+        return image, [*told, "its colour profile is damaged or for another mode; read as sRGB"]
     if alpha is not None:
         in_srgb.putalpha(alpha)
-    return in_srgb, []
+    return in_srgb, told
 
 
 def _converted(image: Image.Image, profile: Any) -> Image.Image:

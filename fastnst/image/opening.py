@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, ImageFile
 
 from fastnst.errors import ImageReadError
 from fastnst.image import heif
-from fastnst.image.cicp import keep_numbers
+from fastnst.image.cicp import numbers_of
 from fastnst.image.encode import is_marked
 from fastnst.image.in_memory import PictureFile, for_pillow
 from fastnst.image.kinds import head_of, is_heif
@@ -43,15 +43,19 @@ def open_image(file: PictureFile) -> Any:
     head = head_of(file)
     if is_heif(head):
         image = heif.opened(file)
-    elif is_raw(file, head):
-        # A decoder for TIFF would give the thumbnail in it.
+    else:
+        refuse_raw(file, head)
+        image = Image.open(for_pillow(file), formats=READ_FORMATS)
+    image.info.update(numbers_of(image, file))
+    return image
+
+
+def refuse_raw(file: PictureFile, head: bytes) -> None:
+    """Raises ImageReadError for a raw photograph: a decoder for TIFF would give its thumbnail."""
+    if is_raw(file, head):
         raise ImageReadError(
             f"{file}: a raw photograph, which fastnst doesn't read; develop it into a TIFF or JPEG"
         )
-    else:
-        image = Image.open(for_pillow(file), formats=READ_FORMATS)
-    keep_numbers(image, file)
-    return image
 
 
 @contextlib.contextmanager

@@ -14,8 +14,11 @@ SUFFIXES = frozenset(
     ".pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f".split()
 )
 # How raw files begin that are no TIFFs, or only nearly: Olympus, Panasonic, Fujifilm, Minolta,
-# Sigma.
-STARTS = (b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILMCCD-RAW", b"\0MRM", b"FOVb")
+# Sigma, and Canon before its CR2.
+STARTS = (
+    b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILMCCD-RAW", b"\0MRM", b"FOVb",
+    b"II\x1a\0\0\0HEAPCCDR",
+)  # fmt: skip
 # Photometric interpretations of a sensor's mosaic and of what was made of one, and the tags that
 # hold it, those of pictures below and Adobe's mark (TIFF/EP; DNG 1.7).
 OF_SENSORS = frozenset((32803, 34892))

@@ -55,7 +55,8 @@ class Opened:
     def strips(self) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
         """Each strip upright, with its place (left, top) in the upright picture.
 
-        Of mode L, LA, RGB, RGBA or CMYK, 8 bits, in the file's colours. Raises pyvips.Error.
+        Of mode L, LA, RGB, RGBA or CMYK, 8 bits, or I;16, in the file's colours. Raises
+        pyvips.Error.
         """
         pixels, mode = _in_bytes(self.image)
         width, height = pixels.width, pixels.height
@@ -126,8 +127,8 @@ def opened(file: PictureFile, format: str, lenient: bool, shrink_to: int | None 
     def field(name: str, default: Any) -> Any:
         return image.get(name) if name in fields else default
 
-    # Grey of 16 bits keeps its levels, and what libvips makes sRGB of needs no profile.
-    without = image.interpretation in ELSEWHERE or (image.format, image.bands) == ("ushort", 1)
+    # What libvips makes sRGB of needs no profile.
+    without = image.interpretation in ELSEWHERE
     # HEIF's is undone by its loader, which removes it.
     orientation = int(field("orientation", 1))
     size = (image.width, image.height)
@@ -152,9 +153,13 @@ def _library() -> Any:
 
 
 def _in_bytes(image: Any) -> tuple[Any, str]:
-    """Any image in 8 bits, its bands those of a mode of Pillow's, and that mode."""
+    """Any image in 8 bits, grey of 16 alone as it is, its bands those of a mode of Pillow's, and
+    that mode.
+    """
     if image.interpretation in ELSEWHERE:
         image = image.colourspace("srgb")
+    if (image.format, image.bands) == ("ushort", 1):
+        return image, "I;16"
     if image.format == "ushort":
         image = (image / 257).rint().cast("uchar")
     if image.format != "uchar":

@@ -9,18 +9,19 @@ import lzma
 import struct
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from faulty import decoded_by, rgb_profile
+from faulty import decoded_by, grey_profile, rgb_profile
 from helpers import encoded, files, make_model, make_picture, one_line
 from PIL import ExifTags, Image, features
 
 from fastnst.cli import main
-from fastnst.errors import EXIT_USAGE, DataError
-from fastnst.image import read_decoded, read_picture
-from fastnst.image.colours import UNKNOWN
+from fastnst.errors import EXIT_USAGE, DataError, ImageReadError
+from fastnst.image import decode_opened, read_decoded, read_picture
+from fastnst.image.colours import OTHER_PNG, UNKNOWN
 from fastnst.image.kinds import address_of
 from fastnst.photos.collection import find_photos
 
@@ -165,6 +166,7 @@ RAW = {
     "k.orf": b"IIRO\x08\0\0\0" + bytes(100),
     "l.rw2": b"IIU\0\x18\0\0\0" + bytes(100),
     "m.raf": b"FUJIFILMCCD-RAW 0201" + bytes(100),
+    "n.crw": b"II\x1a\0\0\0HEAPCCDR" + bytes(100),
 }
 
 
@@ -342,9 +344,115 @@ def test_avif_that_tells_its_primaries_by_number_is_converted(primaries, tmp_pat
 
 @pytest.mark.skipif(not features.check("avif"), reason="Pillow was built without AVIF")
 @pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG"), (13, ""), (1, "")])
-def test_avif_of_high_dynamic_range_is_named(transfer, name, tmp_path):
+@pytest.mark.parametrize("primaries", [1, 9, 12])
+def test_avif_of_high_dynamic_range_is_named(primaries, transfer, name, tmp_path):
     path = tmp_path / "x.avif"
-    pixels = numbered(path, 1, transfer)
+    pixels = numbered(path, primaries, transfer)
     decoded = read_decoded(path)
-    assert np.array_equal(np.asarray(decoded.picture), pixels)
+    assert np.array_equal(np.asarray(decoded.picture), pixels) == (primaries == 1)
     assert [name in told for told in decoded.news] == ([True] if name else [])
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_with(path: Path, *chunks: bytes) -> np.ndarray:
+    """A PNG that has these chunks before its pixels; the pixels."""
+    rgb = muted()
+    data = encoded(Image.fromarray(rgb), "PNG")
+    path.write_bytes(data[:33] + b"".join(chunks) + data[33:])
+    return rgb
+
+
+@pytest.mark.parametrize("before", [(), (chunk(b"tEXt", b"a\0" + bytes(900)),)])
+@pytest.mark.parametrize(("primaries", "transfer"), [(12, 13), (9, 16), (9, 18), (1, 13)])
+def test_a_png_that_tells_its_colours_by_number_is_as_an_avif(
+    primaries, transfer, before, tmp_path
+):
+    path = tmp_path / "x.png"
+    pixels = png_with(path, *before, chunk(b"cICP", bytes([primaries, transfer, 0, 1])))
+    expected = by_matrix(pixels, TO_SRGB[primaries]) if primaries in TO_SRGB else pixels
+    decoded = read_decoded(path)
+    assert np.abs(np.asarray(decoded.picture) - expected).max() <= 3
+    assert len(decoded.news) == (transfer in (16, 18))
+
+
+P3_XY = (31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
+SRGB_XY = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+
+
+@pytest.mark.parametrize(
+    ("gamma", "xy", "srgb", "told"),
+    [(100000, SRGB_XY, False, True), (45455, P3_XY, False, True), (45455, SRGB_XY, False, False),
+     (45000, SRGB_XY, False, False), (100000, P3_XY, True, False)],
+)  # fmt: skip
+def test_a_pngs_own_numbers_are_named_where_they_are_not_srgbs(gamma, xy, srgb, told, tmp_path):
+    chunks = [chunk(b"gAMA", struct.pack(">I", gamma)), chunk(b"cHRM", struct.pack(">8I", *xy))]
+    pixels = png_with(tmp_path / "x.png", *chunks, *[chunk(b"sRGB", b"\0")] * srgb)
+    decoded = read_decoded(tmp_path / "x.png")
+    assert np.array_equal(decoded.picture, pixels)
+    assert decoded.news == ((OTHER_PNG,) if told else ())
+
+
+# Greys of 16 bits.
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_grey_of_16_bits_is_converted_by_its_profile_as_that_of_8_is(order, tmp_path):
+    levels = (np.arange(256, dtype=np.uint16) * 257).reshape(8, 32)
+    Image.fromarray((levels // 257).astype("u1")).save(
+        tmp_path / "8.png", icc_profile=grey_profile(1.0)
+    )
+    suffix = "png" if order == "<" else "tif"
+    image = Image.fromarray(levels.astype(f"{order}u2"))
+    assert (image.mode == "I;16B") == (order == ">")
+    image.save(tmp_path / f"16.{suffix}", icc_profile=grey_profile(1.0))
+    by_8, by_16 = (read_picture(tmp_path / name) for name in ("8.png", f"16.{suffix}"))
+    assert np.abs(np.asarray(by_8).astype(int) - by_16)[1:].max() <= 1
+    assert np.abs(np.asarray(by_16)[..., 0].astype(int) - levels // 257).max() > 40
+
+
+def test_a_tiff_of_16_bits_whose_white_is_0_is_no_negative(tmp_path):
+    levels = (np.arange(80, dtype=np.uint16) * 800).reshape(8, 10)
+    Image.fromarray(65535 - levels).save(tmp_path / "x.tif")
+    data = bytearray((tmp_path / "x.tif").read_bytes())
+    place = data.index(struct.pack("<HHIHH", 262, 3, 1, 1, 0))
+    data[place + 8] = 0
+    (tmp_path / "x.tif").write_bytes(data)
+    expected = np.round(levels / 257)
+    assert np.array_equal(np.asarray(read_picture(tmp_path / "x.tif"))[..., 0], expected)
+    with Image.open(tmp_path / "x.tif") as image:
+        before = np.asarray(image)
+        assert np.array_equal(np.asarray(decode_opened(image).picture)[..., 0], expected)
+        assert np.array_equal(np.asarray(image), before)
+
+
+# What Pillow doesn't keep of a file is looked up in it.
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow was built without AVIF")
+@pytest.mark.parametrize("suffix", ["avif", "png"])
+@pytest.mark.parametrize("opened", [lambda path: path, lambda path: io.BytesIO(path.read_bytes())])
+def test_a_pil_images_colours_by_number_are_those_of_its_file(suffix, opened, tmp_path):
+    path = tmp_path / f"x.{suffix}"
+    if suffix == "avif":
+        numbered(path, 9, 16)
+    else:
+        png_with(path, chunk(b"cICP", bytes([9, 16, 0, 1])))
+    expected = read_decoded(path)
+    with Image.open(opened(path)) as image:
+        found = decode_opened(image)
+    assert np.array_equal(found.picture, expected.picture)
+    assert found.news == expected.news
+    assert "PQ" in found.news[0]
+
+
+@pytest.mark.parametrize("name", ["d.tif", "e.nef"])
+def test_a_pil_image_of_a_raw_photograph_is_refused_as_its_file_is(name, tmp_path):
+    (tmp_path / name).write_bytes(RAW[name])
+    with (
+        Image.open(tmp_path / name) as image,
+        pytest.raises(ImageReadError, match="a raw photograph"),
+    ):
+        decode_opened(image)

@@ -247,10 +247,10 @@ def test_a_damaged_profile_is_told_once(suffix, tmp_path, monkeypatch, small_str
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_16_bit_grey_is_scaled(suffix, tmp_path, monkeypatch, small_strips):
     path = tmp_path / f"x.{suffix}"
-    # A profile is for its 8 bits alone.
     grey = Image.fromarray(noise(70, 50, 1, top=65535)[..., 0])
-    grey.save(path, icc_profile=grey_profile(1.0))
-    assert_alike(*both(path, monkeypatch), tolerance=0)
+    for profile in ({}, {"icc_profile": grey_profile(1.0)}):
+        grey.save(path, **profile)
+        assert_alike(*both(path, monkeypatch), tolerance=0)
 
 
 def test_greys_that_are_scaled_by_their_maximum_stay_with_pillow(tmp_path, monkeypatch):
