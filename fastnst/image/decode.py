@@ -243,9 +243,6 @@ def _to_srgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
         if image.has_transparency_data:
             alpha = image.convert("RGBA").getchannel("A")
         plain = image.convert(PLAIN_MODE_OF.get(image.mode, image.mode))
-    elif image.mode == "I;16B":
-        # LittleCMS gets its bytes the wrong way round.
-        plain = Image.fromarray(np.asarray(image).astype(np.uint16))
     try:
         in_srgb = _converted(plain, io.BytesIO(embedded))
     except (ImageCms.PyCMSError, OSError, ValueError):

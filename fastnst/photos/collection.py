@@ -12,7 +12,7 @@ from fastnst.errors import DataError
 from fastnst.image import is_read
 from fastnst.image.kinds import address_of
 from fastnst.machine.notify import Notify, silent
-from fastnst.photos.folders import is_left_out, look_below, pictures_below
+from fastnst.photos.folders import look_below, matching, pictures_below
 from fastnst.photos.lists import LIST, read_list
 
 __all__ = ["find_photos", "fingerprint", "hold_out", "pick_evenly", "pictures_below"]
@@ -41,8 +41,7 @@ def find_photos(data: str, notify: Notify = silent) -> list[Path]:
         found = [path] if is_read(path.suffix) else read_list(path)
         missing = ""
     elif glob.has_magic(data):
-        matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
-        found = [match for match in matches if match.is_file() and not _by_chance(match, str(path))]
+        found = [match for match in matching(str(path)) if match.is_file()]
         missing = f"{data}: no file matches this pattern"
     elif address := address_of(path):
         found, missing = [], f"{address}: an address, and fastnst reads files; fetch it first"
@@ -53,11 +52,6 @@ def find_photos(data: str, notify: Notify = silent) -> list[Path]:
     if told:
         notify(f"{data}: {told}")
     return found
-
-
-def _by_chance(match: Path, pattern: str) -> bool:
-    """Whether a match lies in a folder that holds no photographs, and that nobody has named."""
-    return any(is_left_out(part) and part not in pattern for part in match.parts[:-1])
 
 
 def fingerprint(files: Sequence[Path]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
+import glob
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +61,44 @@ def pictures_below(folder: Path) -> Iterator[Path]:
     yield from look_below(folder).pictures
 
 
+def matching(pattern: str) -> list[Path]:
+    """The files that a pattern of ``glob``'s names, sorted, or folders where it names no files.
+
+    ``**`` stands for folders as ``look_below`` finds them: glob itself would go round in links that
+    lead back. What lies in folders that hold nobody's photographs is taken where the pattern has
+    their names.
+    """
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        found = (Path(match) for match in sorted(glob.glob(pattern)))
+        return [match for match in found if not _by_chance(match, pattern)]
+    place = parts.index("**")
+    before, rest = str(Path(*parts[:place])), parts[place:]
+    files: list[Path] = []
+    folders: dict[Path, None] = {}
+    for top in sorted(glob.glob(before)) if glob.has_magic(before) else [before]:
+        for base, name in _files(Path(top), named=rest):
+            below = Path(base).relative_to(top)
+            if _fits((*below.parts, name), rest):
+                files.append(Path(base) / name)
+            elif _fits(below.parts, rest):
+                folders[Path(base)] = None
+    return sorted(files or folders)
+
+
+def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_fits(parts[depth:], pattern[1:]) for depth in range(len(parts) + 1))
+    return bool(parts) and fnmatch.fnmatch(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
+
+
+def _by_chance(match: Path, pattern: str) -> bool:
+    """Whether a match lies in a folder that holds no photographs, and that nobody has named."""
+    return any(is_left_out(part) and part not in pattern for part in match.parts[:-1])
+
+
 def passed_over(passed: Counter[str]) -> str:
     """A line on how many files of each kind, ``Found.passed``, were passed over, or nothing."""
     told = []
@@ -83,7 +123,9 @@ def _kind(suffix: str) -> str:
     return f"{other}: fastnst reads none; export them as JPEG or PNG" if other else ""
 
 
-def _files(folder: Path, without: Path | None) -> Iterator[tuple[str, str]]:
+def _files(
+    folder: Path, without: Path | None = None, named: Container[str] = ()
+) -> Iterator[tuple[str, str]]:
     above = {_identity(str(place)) for place in (folder.resolve(), *folder.resolve().parents)}
     seen = {_identity(str(without))} - {None} if without is not None else set()
     waiting = [str(folder)]
@@ -95,13 +137,13 @@ def _files(folder: Path, without: Path | None) -> Iterator[tuple[str, str]]:
                 folders.clear()
                 continue
             seen.add(identity)
-            inside = sorted(name for name in folders if not is_left_out(name))
+            inside = sorted(name for name in folders if name in named or not is_left_out(name))
             links = [name for name in inside if os.path.islink(os.path.join(base, name))]
             folders[:] = [name for name in inside if name not in links]
             targets = (os.path.join(base, name) for name in links)
             waiting += [link for link in targets if _identity(link) not in above]
             for name in sorted(files):
-                if not is_left_out(name):
+                if name in named or not is_left_out(name):
                     yield base, name
 
 

@@ -14,7 +14,7 @@ from fastnst.image import PictureFile, check_writable_format, is_own, written_su
 from fastnst.image.encode import WRITE_FORMATS
 from fastnst.machine.files import make_writable, reason
 from fastnst.machine.notify import Notify, silent
-from fastnst.photos.folders import is_below, look_below, passed_over, same_folder
+from fastnst.photos.folders import is_below, look_below, matching, passed_over, same_folder
 from fastnst.photos.lists import LIST, read_list
 from fastnst.stylize.job import FileJob, Wanted
 from fastnst.video.options import (
@@ -63,7 +63,9 @@ def plan_jobs(inputs: Sequence[Path], wanted: Wanted, notify: Notify = silent) -
     A folder stands for the pictures and clips in it and below, whose tree the output repeats. The
     output is a file for a single input file if it has a suffix, else a folder; without one, the
     results of files lie beside them as NAME-STYLE.SUFFIX. Where inputs from several folders have
-    one name, their results keep the folders in which they differ. Results of earlier runs among
+    one name, their results keep the folders in which they differ; where only their formats differ
+    (a.gif, a.png) those whose format changes keep its name (a.gif.png). What is given twice is done
+    once. Results of earlier runs among
     the inputs are left out, and ``notify`` gets a line on them and on whatever else was passed
     over. Missing inputs are left for the reader to report.
 
@@ -80,6 +82,7 @@ def plan_jobs(inputs: Sequence[Path], wanted: Wanted, notify: Notify = silent) -
     else:
         check_folder(inputs, wanted)
         sources = [replace(one, still=wanted.still) for one in _sources(inputs, output, notify)]
+        sources = _once(sources)
         sources, results = _split(sources, wanted)
         jobs = _jobs(sources, wanted, results)
         _tell_of_results(results, jobs, notify)
@@ -107,7 +110,7 @@ def expanded(given: Path) -> list[Path]:
         return read_list(Path(str(given).removeprefix(LIST)))
     if os.path.exists(given) or not glob.has_magic(str(given)):
         return [given]
-    return [Path(match) for match in sorted(glob.glob(str(given), recursive=True))] or [given]
+    return matching(str(given)) or [given]
 
 
 def check_folder(inputs: Sequence[PictureFile], wanted: Wanted) -> None:
@@ -167,11 +170,20 @@ def _tell_of_strangers(
         )
 
 
-def _target(source: Source, output: Path | None, style_name: str) -> Path:
-    path, suffix = source.path, source.suffix
+def _once(sources: Sequence[Source]) -> list[Source]:
+    """Each source once, however often it was given."""
+    seen: dict[tuple[str, Path], Source] = {}
+    for source in sources:
+        seen.setdefault((os.path.abspath(source.path), source.below), source)
+    return list(seen.values())
+
+
+def _target(source: Source, output: Path | None, style_name: str, whole: bool = False) -> Path:
+    """What a source becomes; ``whole`` keeps its suffix in the name, before the result's own."""
+    path, below, suffix = source.path, source.below, source.suffix
     if output is None:
-        return path.with_name(f"{path.stem}-{style_name}{suffix}")
-    return output / source.below.with_suffix(suffix)
+        return path.with_name(f"{path.name if whole else path.stem}-{style_name}{suffix}")
+    return output / below.with_name((below.name if whole else below.stem) + suffix)
 
 
 def _split(sources: Sequence[Source], wanted: Wanted) -> tuple[list[Source], list[Source]]:
@@ -182,7 +194,12 @@ def _split(sources: Sequence[Source], wanted: Wanted) -> tuple[list[Source], lis
     enough, unless a photograph of that name could be lost.
     """
     stems = {(source.folder, str(source.below.with_suffix(""))) for source in sources}
-    targets = {os.path.abspath(_target(source, None, wanted.style_name)) for source in sources}
+    stems |= {(source.folder, str(source.below)) for source in sources}
+    targets = {
+        os.path.abspath(_target(source, None, wanted.style_name, whole))
+        for source in sources
+        for whole in (False, True)
+    }
     kept: list[Source] = []
     results: list[Source] = []
     for source in sources:
@@ -230,11 +247,15 @@ def _jobs(sources: Sequence[Source], wanted: Wanted, results: Sequence[Source]) 
     """A job for each source; where several from different folders would become one file, the inputs
     that they belong to keep the folders below the deepest that they have in common.
     """
-    output, style_name = wanted.output, wanted.style_name
+    output, style_name, sources = wanted.output, wanted.style_name, list(sources)
     targets = [_target(source, output, style_name) for source in sources]
-    counts = Counter(targets)
+    folders: dict[Path, set[Path]] = {}
+    for source, target in zip(sources, targets, strict=True):
+        folders.setdefault(target, set()).add(source.path.parent)
     alike = {
-        source.given for source, target in zip(sources, targets, strict=True) if counts[target] > 1
+        source.given
+        for source, target in zip(sources, targets, strict=True)
+        if len(folders[target]) > 1
     }
     if alike and output is not None:
         try:
@@ -244,12 +265,25 @@ def _jobs(sources: Sequence[Source], wanted: Wanted, results: Sequence[Source]) 
         for number, source in enumerate(sources):
             if common and source.given in alike:
                 below = Path(os.path.relpath(os.path.abspath(source.path), common))
-                targets[number] = _target(replace(source, below=below), output, style_name)
+                sources[number] = replace(source, below=below)
+    targets = told_apart(sources, output, style_name)
     known = {os.path.abspath(source.path) for source in results}
     return [
         FileJob(source.path, target, source.named and os.path.abspath(target) not in known)
         for source, target in zip(sources, targets, strict=True)
     ]
+
+
+def told_apart(sources: Sequence[Source], output: Path | None, style_name: str) -> list[Path]:
+    """What each source becomes. Where several would become one file, those whose format changes
+    keep its name: a.gif and a.png become a.gif.png and a.png.
+    """
+    targets = [_target(source, output, style_name) for source in sources]
+    counts = Counter(targets)
+    for number, source in enumerate(sources):
+        if counts[targets[number]] > 1 and source.path.suffix.lower() != source.suffix.lower():
+            targets[number] = _target(source, output, style_name, whole=True)
+    return targets
 
 
 def _refuse_collisions(jobs: Sequence[FileJob]) -> None:

@@ -144,8 +144,10 @@ def test_pictures_of_a_store_are_those_of_a_folder(script):
     assert [(task.source, task.target) for task in tasks] == [
         ("b/two.PNG", "b/two.PNG"), ("one.jpg", "one.jpg"),
     ]  # fmt: skip
+    apart = script.stored_tasks(["a.png", "a.pnm", "b/a.pnm"])
+    assert [task.target for task in apart] == ["a.png", "a.pnm.png", "b/a.png"]
     with pytest.raises(ConfigError, match="would both become"):
-        script.stored_tasks(["a.png", "a.pnm"])
+        script.stored_tasks(["a.png", "a.pnm", "a.pnm.png"])
     with pytest.raises(ConfigError, match="no pictures"):
         script.stored_tasks(["notes.txt"])
 

@@ -13,7 +13,7 @@ from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, DataError
 from fastnst.image import heif
 from fastnst.photos.collection import find_photos, pictures_below
-from fastnst.photos.folders import NOT_PHOTOS, look_below
+from fastnst.photos.folders import NOT_PHOTOS, look_below, matching
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +130,32 @@ def test_linked_folders_are_looked_into_once_each_and_real_ones_before_them():
         os.symlink(target, link)
     assert found() == ["1-far/c.jpg", "1-far/deep/d.jpg", "a.jpg", "dangling.jpg", "sub/b.jpg"]
     assert list(pictures_below(Path("phone"))) == look_below(Path("phone")).pictures
+
+
+@pytest.mark.timeout(10)
+def test_a_pattern_goes_round_in_no_links_and_finds_what_lies_behind_them(model):
+    put("phone/a.jpg", "phone/sub/b.jpg", "phone/sub/.c.jpg", "phone/@eaDir/d.jpg", "far/e.png")
+    for link, target in {
+        "phone/far": "../far", "phone/sub/loop": "..", "phone/self": ".", "phone/to-sub": "sub",
+        "far/back": "../phone",
+    }.items():  # fmt: skip
+        os.symlink(target, link)
+    here = [Path(name) for name in ("phone/a.jpg", "phone/far/e.png", "phone/sub/b.jpg")]
+    for pattern, expected in {
+        "phone/**/*.*": here,
+        "phone/**": here,
+        "ph*/**/*.jp[g]": [here[0], here[2]],
+        "**/sub/*.jpg": [here[2]],
+        "phone/**/sub/**/b.jpg": [here[2]],
+        "phone/**/@eaDir/*.jpg": [Path("phone/@eaDir/d.jpg")],
+        "phone/[@t]*/*.jpg": [Path("phone/to-sub/b.jpg")],
+    }.items():
+        assert matching(pattern) == expected, pattern
+        assert find_photos(pattern) == expected
+    # A folder, where no file is meant.
+    assert matching("phone/**/sub") == [Path("phone/sub")]
+    assert main(["apply", str(model), "phone/**/*.jpg", "--output", "out"]) == EXIT_DONE
+    assert files(Path("out")) == {Path("a.jpg"), Path("b.jpg")}
 
 
 def test_two_links_to_each_other_and_a_chain_end():

@@ -169,13 +169,36 @@ def test_folders_with_equal_names_in_them_keep_their_own(model, tmp_path, monkey
     assert len(sizes(Path("out"))) == 4
 
 
-@pytest.mark.parametrize("names", [["x/I.gif", "x/I.png"], ["x/I.png", "x/../x/I.png"]])
-def test_what_no_folder_tells_apart_is_refused(names, model, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("again", ["x/I.png", "x/../x/I.png", "@list.txt"])
+def test_what_is_given_twice_is_done_once(again, model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    years(*names)
-    assert main(["apply", str(model), *names, "--output", "out"]) == EXIT_USAGE
-    assert "would both become" in one_line(capsys)
-    assert not Path("out").exists()
+    years("x/I.png")
+    Path("list.txt").write_text("x/I.png\n./x/I.png\nx/I.png\n")
+    assert main(["apply", str(model), "x/I.png", again, "--output", "out"]) == EXIT_DONE
+    assert sizes(Path("out")) == {"I.png": 15}
+
+
+def test_what_its_format_alone_tells_apart_keeps_the_name_of_the_format(
+    model, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    years("x/I.gif", "x/I.png", "x/I.pgm", "y/I.png", "z/J.gif")
+    for _ in range(2):
+        assert main(["apply", str(model), "x", "--output", "out"]) == EXIT_DONE
+        assert sizes(Path("out")) == {"I.gif.png": 15, "I.png": 16, "I.pgm.png": 17}
+    assert main(["apply", str(model), "x/I.gif", "x/I.png", "y/I.png", "z/J.gif",
+                 "--output", "out2"]) == EXIT_DONE  # fmt: skip
+    assert sizes(Path("out2")) == {"x/I.gif.png": 15, "x/I.png": 16, "y/I.png": 18, "J.png": 19}
+    # Beside them, and again, where the results are no photographs, marked or not.
+    before = len(sizes(Path("x")))
+    for marks in ("none", "icc"):
+        for _ in range(2):
+            files = sorted(map(str, Path("x").iterdir()))
+            assert main(["apply", str(model), *files, "--metadata", marks]) == EXIT_DONE
+            assert len(sizes(Path("x"))) == 2 * before
+        if marks == "none":
+            [path.unlink() for path in Path("x").glob(f"*-{model.stem}.*")]
+    assert f"I.gif-{model.stem}.png" in sizes(Path("x"))
 
 
 # Suffixes, and what --output means.
