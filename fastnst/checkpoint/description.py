@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fastnst.errors import CheckpointError
+from fastnst.image.kinds import address_of
 from fastnst.machine.files import reason
 from fastnst.networks.architecture import NETWORKS
 
@@ -50,6 +51,8 @@ def reading(path: Path) -> Iterator[None]:
     Archives whose content is larger than they are themselves are refused before.
     """
     if not os.path.isfile(path):
+        if address := address_of(path):
+            raise CheckpointError(f"{address}: an address, and fastnst reads files; fetch it first")
         raise CheckpointError(f"{path}: no such checkpoint")
     try:
         _refuse_others(path)

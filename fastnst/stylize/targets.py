@@ -279,9 +279,11 @@ def told_apart(sources: Sequence[Source], output: Path | None, style_name: str) 
     keep its name: a.gif and a.png become a.gif.png and a.png.
     """
     targets = [_target(source, output, style_name) for source in sources]
-    counts = Counter(targets)
+    # Of one case: some file systems take A.jpg and a.jpg for one.
+    keys = [str(target).casefold() for target in targets]
+    counts = Counter(keys)
     for number, source in enumerate(sources):
-        if counts[targets[number]] > 1 and source.path.suffix.lower() != source.suffix.lower():
+        if counts[keys[number]] > 1 and source.path.suffix.lower() != source.suffix.lower():
             targets[number] = _target(source, output, style_name, whole=True)
     return targets
 

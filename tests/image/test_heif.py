@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import importlib.util
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import files, make_model, make_picture, one_line
 from PIL import ExifTags, Image
@@ -81,6 +83,21 @@ def test_a_folder_of_heics_becomes_jpegs(photo, model, tmp_path, capsys):
     with Image.open(output / "IMG_1.jpg") as picture:
         assert (picture.format, picture.size) == ("JPEG", (48, 64))
     assert "passed over" not in capsys.readouterr().err
+
+
+@needs_extra
+@pytest.mark.parametrize(("primaries", "transfer"), [(12, 13), (9, 16), (9, 18)])
+def test_a_heic_that_tells_its_colours_by_number_is_converted_or_named(primaries, transfer, photo):
+    plain = np.asarray(read_decoded(photo).picture).astype(int)
+    place = TURNED.index(b"colrnclx") + 8
+    numbers = struct.pack(">HH", primaries, transfer)
+    photo.write_bytes(TURNED[:place] + numbers + TURNED[place + 4 :])
+    decoded = read_decoded(photo)
+    # Its 254, 0, 0 of the wider primaries is more red than sRGB has.
+    assert np.asarray(decoded.picture)[8, 24].tolist() == [255, 0, 0]
+    assert plain[8, 24].tolist() == [254, 0, 0]
+    name = {16: "PQ", 18: "HLG"}.get(transfer)
+    assert [name in told for told in decoded.news] == ([True] if name else [])
 
 
 @needs_extra

@@ -106,6 +106,9 @@ def test_an_address_is_called_one_and_nothing_is_made(
     assert one_line(capsys).startswith(f"fastnst: error: {address}: an address, and fastnst reads")
     with pytest.raises(DataError, match="an address, and fastnst reads files"):
         find_photos(address.replace("?", ""))
+    # In a model's place, too.
+    assert main(["apply", address, "a.png"]) == EXIT_USAGE
+    assert one_line(capsys).startswith(f"fastnst: error: {address}: an address, and fastnst reads")
     assert files(tmp_path) == before
 
 

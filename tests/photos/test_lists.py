@@ -189,6 +189,10 @@ def test_what_its_format_alone_tells_apart_keeps_the_name_of_the_format(
     assert main(["apply", str(model), "x/I.gif", "x/I.png", "y/I.png", "z/J.gif",
                  "--output", "out2"]) == EXIT_DONE  # fmt: skip
     assert sizes(Path("out2")) == {"x/I.gif.png": 15, "x/I.png": 16, "y/I.png": 18, "J.png": 19}
+    # So do they where the case alone is another.
+    years("w/I.JPG", "w/i.mpo")
+    assert main(["apply", str(model), "w", "--output", "out3"]) == EXIT_DONE
+    assert sizes(Path("out3")) == {"I.JPG": 15, "i.mpo.jpg": 16}
     # Beside them, and again, where the results are no photographs, marked or not.
     before = len(sizes(Path("x")))
     for marks in ("none", "icc"):
