@@ -211,7 +211,9 @@ def _decode_by_vips(
 
 def is_inverted(image: Any) -> bool:
     """Whether a TIFF's grey of 16 bits has white as 0, which Pillow leaves as it is."""
-    return image.format == "TIFF" and image.mode.startswith("I;16") and image.tag_v2.get(262) == 0
+    if image.format != "TIFF" or not image.mode.startswith("I;16"):
+        return False
+    return bool(image.tag_v2.get(262) == 0)
 
 
 def invert_grey16(image: Image.Image) -> None:

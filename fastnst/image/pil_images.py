@@ -54,7 +54,7 @@ def _file_of(image: Any, name: str) -> PictureFile | None:
     """What an image was opened from: a file, or a stream that can still be read from its start."""
     if os.path.isfile(name):
         return Path(name)
-    stream = getattr(image, "fp", None)
+    stream: Any = getattr(image, "fp", None)
     try:
         place = stream.tell()
         stream.seek(0)
