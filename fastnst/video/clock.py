@@ -1,4 +1,6 @@
-"""Clocks that jump, as of recordings and of transport streams put one after another."""
+"""Times that can't be taken as they are: of clocks that jump, as in recordings and in transport
+streams put one after another, and of frames that don't say when they are shown.
+"""
 
 from __future__ import annotations
 
@@ -53,3 +55,25 @@ class Clock:
         packet.dts += shift
         if packet.pts is not None:
             packet.pts += shift
+
+
+class ShownAt:
+    """When frames are shown, by FFmpeg's guess (libavcodec's guess_correct_pts): when they say,
+    unless that goes back more often than when they are decoded. AVI tells the latter alone, so that
+    the former is made up, and not ``trusted``. Call it with each frame's pts and dts.
+    """
+
+    def __init__(self, trusted: bool) -> None:
+        self._faults = [not trusted, 0]
+        self._last: list[int | None] = [None, None]
+
+    def __call__(self, pts: int | None, dts: int | None) -> int | None:
+        """A frame's time; None where it has neither."""
+        for which, time in enumerate((pts, dts)):
+            last = self._last[which]
+            if time is not None:
+                self._faults[which] += last is not None and time <= last
+                self._last[which] = time
+        if pts is None or (dts is not None and self._faults[0] > self._faults[1]):
+            return dts
+        return pts
