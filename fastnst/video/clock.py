@@ -23,9 +23,13 @@ def jumps(container: InputContainer) -> bool:
 
 
 class Clock:
-    """One clock that goes on from all of a clip's. Call it with each packet in order."""
+    """One clock that goes on from all of a clip's. Call it with each packet in order.
+
+    ``gaps`` is how often packets of sound are missing.
+    """
 
     def __init__(self) -> None:
+        self.gaps = 0
         self._offset = Fraction(0)
         # By stream, when its last packet was to be decoded, and when its next is due.
         self._seen: dict[int, tuple[Fraction, Fraction]] = {}
@@ -44,6 +48,8 @@ class Clock:
         jumped = abs(now - due) > AHEAD or (known is not None and now < last - BEHIND)
         if jumped:
             self._offset += due - now
+        elif packet.stream.type == "audio" and known is not None:
+            self.gaps += due > last and now - due >= due - last
         self._shift(packet)
         now = packet.dts * base
         self._seen[index] = now, now + (packet.duration or 0) * base

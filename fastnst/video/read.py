@@ -128,18 +128,24 @@ class Reader:
                         yield piece
             elif packet.stream in self.others and self._shifted(packet):
                 waiting.append(packet)
+        self._tell_faults()
+        self._check_end()
+        yield Piece(None, packets=waiting)
+
+    def _tell_faults(self) -> None:
+        """What is known of the frames once all have been read."""
         if self._timeless:
             self._tell(
                 f"{self._timeless} frames have no time: put at {float(self._rate()):g} a second"
             )
         if self._broken > 0:
             self._tell(f"damaged: {self._broken} packets have lost something on their way")
+        if self._clock is not None and self._clock.gaps:
+            self._tell(f"damaged: {self._clock.gaps} gaps in its sound")
         if self._corrupt:
             self._tell(f"damaged: {self._corrupt} frames are patched up from others")
         if self._whole.used:
             self._tell("interlaced: made whole by bwdif")
-        self._check_end()
-        yield Piece(None, packets=waiting)
 
     def copies(self) -> Iterator[Packet[Stream]]:
         """The packets of the other streams alone: nothing is decoded."""
