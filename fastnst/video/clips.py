@@ -194,8 +194,7 @@ def _look(reader: Reader, pixels: Pixels) -> Look:
 
 def _progress(reader: Reader, piece: Piece, frames: int) -> Progress:
     clip, part = reader.clip, reader.part
-    # Times in a part are told from its beginning.
-    zero = clip.begins if part.begin is None else 0
+    zero = clip.begins - part.zero if part.begin is None else 0
     done = float((piece.pts + piece.duration) * reader.time_base - zero)
     if clip.seconds is None:
         return Progress(frames, done, None)

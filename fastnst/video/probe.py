@@ -51,7 +51,7 @@ class Clip:
         self.others: list[Stream] = [
             s for s in self.container.streams if s not in videos and s is not self.picture
         ]
-        self.news = [f"{len(videos) - 1} other pictures of it are left out"] if videos[1:] else []
+        self.news = [f"other pictures of it left out: {len(videos) - 1}"] if videos[1:] else []
         self.begins = Fraction(self.container.start_time or 0, MICROSECONDS)
         self.length = _length(self.container)
         self.seconds = self.length

@@ -17,11 +17,11 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from fastnst.errors import ClipReadError
-from fastnst.video.clock import Clock, jumps
+from fastnst.video.clock import Clock, ShownAt, jumps
 from fastnst.video.colour import Colours, ToRGB, colours_of, has_alpha
 from fastnst.video.deinterlace import Deinterlacer
 from fastnst.video.probe import MICROSECONDS, Clip, is_cover, told
-from fastnst.video.turn import turn_of, upright
+from fastnst.video.turn import slant_of, turn_of, upright
 
 Pixels = NDArray[np.uint8]
 
@@ -32,6 +32,11 @@ MISSING = 1.0
 # Seconds of sound that are taken along of what an edit list hides before a clip's beginning, for a
 # decoder to get into its stride.
 PREROLL = Fraction(1, 10)
+# Seconds to go back by until there is a key frame before the time that is sought: FFmpeg goes into
+# streams without an index anywhere.
+BACK = (0, 2, 8, 32, 128)
+# Frames a second where nothing tells when they are.
+USUAL_RATE = 25
 
 
 @dataclass
@@ -50,11 +55,12 @@ class Piece:
 class Part:
     """A part of a clip in seconds of its own clock; None where it has no end.
 
-    Times in it are told from ``begin`` on where ``shifted``.
+    Times in it are told from ``zero`` on.
     """
 
     begin: Fraction | None
     end: Fraction | None
+    zero: Fraction
 
     def has(self, pts: int, time_base: Fraction) -> bool:
         """Whether a time lies in it."""
@@ -62,14 +68,16 @@ class Part:
         return (self.begin is None or time >= self.begin) and (self.end is None or time < self.end)
 
     def shift(self, time_base: Fraction) -> int:
-        """What to take from times for the part to begin at 0."""
-        return 0 if self.begin is None else round(self.begin / time_base)
+        """What to take from times for them to be told from ``zero`` on."""
+        return round(self.zero / time_base)
 
 
 def part_of(clip: Clip, start: float | None, end: float | None) -> Part:
     """A part by seconds from the clip's beginning."""
     begin, until = (None if t is None else clip.begins + exact(t) for t in (start, end))
-    return Part(begin, until)
+    # A clock that has come around, as transport streams' does each day, may begin below 0, of which
+    # MP4 shows nothing.
+    return Part(begin, until, min(clip.begins, Fraction(0)) if begin is None else begin)
 
 
 def exact(seconds: float) -> Fraction:
@@ -99,11 +107,14 @@ class Reader:
         self.news: list[str] = []
         self._whole = Deinterlacer(self.time_base)
         self._clock = Clock() if jumps(clip.container) else None
+        self._shown_at = ShownAt(trusted=clip.container.format.name != "avi")
         self._reached: dict[int, int] = {}
         self._to_rgb: ToRGB | None = None
         self._last: int | None = None
         self._furthest = Fraction(0)
         self._corrupt = 0
+        self._broken = 0
+        self._timeless = 0
 
     def __iter__(self) -> Iterator[Piece]:
         self.clip.picture.thread_type = "AUTO"
@@ -117,12 +128,24 @@ class Reader:
                         yield piece
             elif packet.stream in self.others and self._shifted(packet):
                 waiting.append(packet)
+        self._tell_faults()
+        self._check_end()
+        yield Piece(None, packets=waiting)
+
+    def _tell_faults(self) -> None:
+        """What is known of the frames once all have been read."""
+        if self._timeless:
+            self._tell(
+                f"{self._timeless} frames have no time: put at {float(self._rate()):g} a second"
+            )
+        if self._broken > 0:
+            self._tell(f"damaged: {self._broken} packets have lost something on their way")
+        if self._clock is not None and self._clock.gaps:
+            self._tell(f"damaged: {self._clock.gaps} gaps in its sound")
         if self._corrupt:
             self._tell(f"damaged: {self._corrupt} frames are patched up from others")
         if self._whole.used:
             self._tell("interlaced: made whole by bwdif")
-        self._check_end()
-        yield Piece(None, packets=waiting)
 
     def copies(self) -> Iterator[Packet[Stream]]:
         """The packets of the other streams alone: nothing is decoded."""
@@ -134,23 +157,47 @@ class Reader:
         """The frame (H, W, 3) that is seen at a time of the clip's own clock: the last that begins
         by then, or the first of all.
         """
-        with contextlib.suppress(av.FFmpegError):
-            self.clip.container.seek(max(0, int(time * MICROSECONDS)))
+        self._seek(time)
         found: Pixels | None = None
         for piece in self:
-            late = piece.pixels is None or piece.pts * self.time_base > time
+            late = piece.pixels is None or piece.pts * self.time_base + self.part.zero > time
             if late and found is not None:
                 break
             found = piece.pixels
         return found
 
+    def _seek(self, time: Fraction) -> None:
+        """Go to where the frame of a time of the clip's own clock can be decoded from; the
+        beginning, where that can't be found.
+        """
+        # FFmpeg finds the first frame of a transport stream only from before it.
+        first = self.clip.begins - 1
+        for back in BACK:
+            place = max(time - back, first)
+            if self._goes_to(place) and self._has_key_by(time) and self._goes_to(place):
+                return
+        if not self._goes_to(first):
+            self._goes_to(self.clip.begins)
+
+    def _goes_to(self, place: Fraction) -> bool:
+        with contextlib.suppress(av.FFmpegError):
+            self.clip.container.seek(int(place * MICROSECONDS))
+            return True
+        return False
+
+    def _has_key_by(self, time: Fraction) -> bool:
+        """Whether the next key frame is one of a time or before."""
+        with contextlib.suppress(av.FFmpegError):
+            for packet in self.clip.container.demux(self.clip.picture):
+                if packet.is_keyframe and packet.pts is not None:
+                    return packet.pts * self.time_base <= time
+        return False
+
     def _packets(self) -> Iterator[Packet[Any]]:
         """Those of all streams as far as the part goes, and what ends the decoder."""
         container, picture, part = self.clip.container, self.clip.picture, self.part
         if part.begin is not None:
-            # Where a file has no index it is read from its beginning.
-            with contextlib.suppress(av.FFmpegError):
-                container.seek(int(part.begin * MICROSECONDS))
+            self._seek(part.begin)
         demuxed = container.demux()
         while True:
             try:
@@ -160,6 +207,7 @@ class Reader:
             except av.FFmpegError as error:
                 self._damaged(error)
                 return
+            self._broken += packet.is_corrupt
             if packet.dts is None:
                 # Of the file's end, or without a time to come along at.
                 if packet.size and (packet.stream is picture or is_cover(packet.stream)):
@@ -167,6 +215,8 @@ class Reader:
                 continue
             if self._clock is not None and self._clock(packet):
                 self._tell("its clock jumps: made one that goes on")
+                # One of each stream ends where another recording begins, and has lost nothing.
+                self._broken -= len(container.streams)
             time = packet.dts * packet.time_base
             last = max(packet.dts, packet.dts if packet.pts is None else packet.pts)
             self._furthest = max(self._furthest, (last + (packet.duration or 0)) * packet.time_base)
@@ -187,6 +237,10 @@ class Reader:
             yield from self._whole(None)
 
     def _damaged(self, error: av.FFmpegError) -> None:
+        if self._last is None and self._clock is not None:
+            # Recordings of a broadcast begin anywhere, and so with what can't be decoded.
+            self._tell("begins in mid-stream: its first frames can't be decoded")
+            return
         place = f"after {float(self._furthest - self.clip.begins):.1f} s"
         if not self.truncated:
             raise ClipReadError(
@@ -210,9 +264,11 @@ class Reader:
     def _piece(self, frame: VideoFrame) -> Piece | None:
         """A frame's piece, or None where it is not in the part."""
         duration = int(frame.duration or 0)
-        pts = frame.pts
+        pts = self._shown_at(frame.pts, frame.dts)
         if pts is None:
-            pts = 0 if self._last is None else self._last + max(1, duration)
+            self._timeless += 1
+            step = duration or round(1 / (self._rate() * self.time_base))
+            pts = 0 if self._last is None else self._last + max(1, step)
         if not self.part.has(pts, self.time_base):
             return None
         if self._last is not None and pts <= self._last:
@@ -224,6 +280,11 @@ class Reader:
         if self.after is not None and pts <= self.after:
             return None
         return Piece(self._pixels(frame, colours), pts, duration)
+
+    def _rate(self) -> Fraction:
+        """Frames a second, as far as the stream tells."""
+        picture = self.clip.picture
+        return picture.average_rate or picture.guessed_rate or Fraction(USUAL_RATE)
 
     def _looked_at(self, frame: VideoFrame) -> Colours:
         """A frame's colours; what is to be known of all frames is learned from the first."""
@@ -241,6 +302,8 @@ class Reader:
             apart = self.clip.picture.metadata.get("alpha_mode") == "1"
             if apart or has_alpha(frame.format):
                 self._tell("its transparency is left out")
+            if slant := slant_of(frame):
+                self._tell(slant)
         if self.aspect is None:
             told_aspect = self.clip.picture.sample_aspect_ratio
             if told_aspect and told_aspect != 1:

@@ -18,6 +18,10 @@ RADIUS = 4
 # Mean change of the input, in levels of 255, up to which a place stands still, and from which on it
 # moves. A camera's noise is below, an edge that moves by a pixel above.
 STILL, MOVES = 2.0, 4.0
+# Mean difference around a place between what was shown and what is painted now, up to which the
+# former stays, and from which on nothing of it does: strokes of what moves reach further than it
+# does, and would leave a trail where the photograph stands still.
+NEAR, FAR = 10.0, 20.0
 # Mean change of a whole frame, in levels, that is a cut.
 CUT = 25.0
 
@@ -58,11 +62,13 @@ class Gate:
         if changes.mean() > CUT:
             self._shown = painted.astype(np.float32)
             return painted
-        kept = self.share * still(changes)
+        kept = self.share * falling(changes, STILL, MOVES)
         if kept.shape != painted.shape[:2]:
             # Painted at another size, as --max-size has it.
             size = painted.shape[1], painted.shape[0]
             kept = np.asarray(Image.fromarray(kept).resize(size, Image.Resampling.BILINEAR))
+        strayed = changed(np.rint(self._shown).astype(np.uint8), painted)
+        kept = kept * falling(strayed, NEAR, FAR)
         # In float: of bytes a small difference would be rounded away each time, and stay for ever.
         shown = self._shown
         shown -= painted
@@ -84,7 +90,7 @@ def changed(before: Pixels, after: Pixels) -> Floats:
     return result
 
 
-def still(changes: Floats) -> Floats:
-    """How much each place stands still: 1 up to ``STILL`` levels, 0 from ``MOVES`` on."""
-    result: Floats = ((MOVES - changes) / (MOVES - STILL)).clip(0, 1)
+def falling(changes: Floats, few: float, many: float) -> Floats:
+    """1 up to ``few`` levels, 0 from ``many`` on, and a line between."""
+    result: Floats = ((many - changes) / (many - few)).clip(0, 1)
     return result

@@ -45,6 +45,7 @@ class Writer:
         self._encoder: Encoder | None = None
         self._copies: dict[int, Stream] = {}
         self._anew: dict[int, SoundAnew] = {}
+        self._refused = 0
 
     def begins(self, pts: int) -> bool:
         """Whether a new part begins with the frame of that time: never, it is all one."""
@@ -95,7 +96,11 @@ class Writer:
                 self.mux(list(self._anew[index].packets(packet)))
             else:
                 packet.stream = self._copies[index]
-                self.mux([packet])
+                try:
+                    self.mux([packet])
+                except av.error.InvalidDataError:
+                    # Of what is damaged the container can't tell what it is to write of it.
+                    self._refused += 1
 
     def mux(self, packets: Sequence[Packet[Any]]) -> None:
         """Packets of the file's own streams."""
@@ -117,6 +122,8 @@ class Writer:
             self.mux(list(sound.packets(None)))
         self._container.close()
         self._container = None
+        if self._refused:
+            self.news.append(f"{self._refused} damaged packets of its other streams are left out")
 
     def abandon(self) -> None:
         """Let go of a file that is of no use."""

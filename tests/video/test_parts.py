@@ -11,7 +11,7 @@ from fastnst.errors import ConfigError
 from fastnst.video.beside import ROOM, Ahead, Behind
 from fastnst.video.hdr import PEAK, WHITE, light_of_hlg, light_of_pq, pq_of, rolled_off, to_standard
 from fastnst.video.options import ClipOptions
-from fastnst.video.smooth import CUT, Gate
+from fastnst.video.smooth import CUT, FAR, Gate
 
 
 def test_items_are_drawn_ahead_but_few_of_them():
@@ -84,6 +84,17 @@ def test_the_gate_calms_noise_and_lets_through_what_moves():
         assert (
             gate(photo, photo)[:, place - 2 : place + 2] == photo[:, place - 2 : place + 2]
         ).all()
+
+
+def test_strokes_that_reach_further_than_what_moves_leave_no_trail():
+    """A box on a wall, painted with a rim around it where the wall stands still."""
+    gate = Gate(1.0)
+    for place in range(20, 100, 8):
+        photo, painted = np.full((2, 96, 160, 3), 200, np.uint8)
+        painted[28:68, place - 20 : place + 40] = 255
+        photo[40:56, place : place + 20] = painted[40:56, place : place + 20] = 90
+        shown = gate(photo, painted).astype(int)
+    assert np.abs(shown - painted).max() <= FAR
 
 
 def test_a_cut_begins_anew_and_what_stands_still_comes_to_rest():
