@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import pickle
 import re
@@ -14,7 +15,7 @@ from typing import Any
 from fastnst.errors import CheckpointError
 from fastnst.image.kinds import address_of
 from fastnst.machine.files import reason
-from fastnst.networks.architecture import NETWORKS
+from fastnst.networks.architecture import NETWORKS, WIDEST
 
 KEY = "fastnst"
 FORMAT_VERSION = 1
@@ -159,9 +160,11 @@ def check_description(path: Path, info: Mapping[str, Any]) -> None:
     if described.get("kind") not in NETWORKS:
         raise CheckpointError(f"{path}: unknown network {described.get('kind')!r}")
     options = described.get("options")
-    if not isinstance(options, dict) or set(options) - {"width", "blocks"}:
+    known = inspect.signature(NETWORKS[described["kind"]]).parameters
+    if not isinstance(options, dict) or set(options) - set(known):
         raise CheckpointError(f"{path}: unknown options of the network")
-    if not all(type(value) is int and 1 <= value <= MAX_OPTION for value in options.values()):
+    in_range = all(type(value) is int and 1 <= value <= MAX_OPTION for value in options.values())
+    if not in_range or options.get("spread", 1) > WIDEST:
         raise CheckpointError(f"{path}: options of the network out of range")
     styles = info["style"]
     if not all(isinstance(style, dict) and isinstance(style.get("name"), str) for style in styles):

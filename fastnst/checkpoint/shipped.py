@@ -32,6 +32,12 @@ def base_model(kind: str) -> Path | None:
     return next((path for path in found if path.exists()), None)
 
 
+def photograph_model(kind: str) -> Path | None:
+    """The checkpoint that paints photographs as they are, a network of ``kind`` from the base."""
+    found = (folder / "photograph" / f"photograph-{kind}.ckpt" for folder in _FOLDERS)
+    return next((path for path in found if path.exists()), None)
+
+
 def find_model(model: Path) -> Path:
     """The file that ``model`` means: itself, or the shipped checkpoint of that name.
 

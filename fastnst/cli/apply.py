@@ -86,7 +86,8 @@ def _add_reading(group: Options) -> None:
 def _add_effects(group: Options) -> None:
     group.add_argument(
         "--strength", type=float, default=1.0, metavar="0..1",
-        help="blend with the photograph: 0 leaves it as it is (default: 1)",
+        help="how much of the style: 0 leaves the photograph; what is between takes two passes, "
+        "and is a blend where the style did not start from the base (default: 1)",
     )  # fmt: skip
     add_mix(group)
     group.add_argument(

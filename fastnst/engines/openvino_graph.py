@@ -150,8 +150,9 @@ class Graph:
     def conv(self, x: Any, layer: Conv, cut: Cut) -> Any:
         """A convolution of what its cut leaves."""
         kernel, strides = self.weights[f"{layer.name}.weight"], [layer.stride, layer.stride]
-        x = self.mirrored(x, layer.kernel // 2, cut)
-        x = self.ops.convolution(x, kernel, strides, [0, 0], [0, 0], [1, 1])
+        dilations = [layer.dilation, layer.dilation]
+        x = self.mirrored(x, layer.reach, cut)
+        x = self.ops.convolution(x, kernel, strides, [0, 0], [0, 0], dilations)
         return self.ops.add(x, self.channels(f"{layer.name}.bias"))
 
     def norm(self, x: Any, layer: Norm) -> Any:

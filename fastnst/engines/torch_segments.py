@@ -75,7 +75,8 @@ class TorchSegments:
         match layer:
             case Conv():
                 weight, bias = (self.weights[f"{layer.name}.{n}"] for n in ("weight", "bias"))
-                return F.conv2d(_mirrored(x, layer.kernel // 2, cut), weight, bias, layer.stride)
+                x = _mirrored(x, layer.reach, cut)
+                return F.conv2d(x, weight, bias, layer.stride, dilation=layer.dilation)
             case Norm():
                 scale, shift = norms[layer.name]
                 return torch.addcmul(shift, x, scale)

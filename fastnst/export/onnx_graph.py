@@ -241,7 +241,8 @@ class _Graph:
             weight = self.float32(f"{layer.name}.weight")
         bias = self.float32(f"{layer.name}.bias")
         x = self.mirrored(x, layer.reach)
-        return self.node("Conv", x, weight, bias, strides=[layer.stride] * 2)
+        steps, dilations = [layer.stride] * 2, [layer.dilation] * 2
+        return self.node("Conv", x, weight, bias, strides=steps, dilations=dilations)
 
     def float32(self, name: str) -> str:
         """A weight as it is."""

@@ -14,6 +14,7 @@ from fastnst.networks.architecture import (
     GAIN,
     MULTIPLE,
     NETWORKS,
+    NEW,
     RANGE,
     SMALLEST,
     Bounded,
@@ -32,10 +33,12 @@ from fastnst.networks.instance_norm import InstanceNorm
 class ReflectConv(nn.Sequential):
     """A convolution whose border sees the mirrored picture: zeros there would leave a frame."""
 
-    def __init__(self, width: int, channels: int, kernel: int, stride: int = 1) -> None:
+    def __init__(self, layer: Conv) -> None:
         super().__init__(
-            nn.ReflectionPad2d(kernel // 2),
-            nn.Conv2d(width, channels, kernel, stride),
+            nn.ReflectionPad2d(layer.reach),
+            nn.Conv2d(
+                layer.width, layer.channels, layer.kernel, layer.stride, dilation=layer.dilation
+            ),
         )
 
 
@@ -104,7 +107,7 @@ class SubpixelOutput(nn.Module):
 
     def __init__(self, width: int, kernel: int) -> None:
         super().__init__()
-        self.conv = ReflectConv(width, 12, kernel)
+        self.conv = ReflectConv(Conv(width, 12, kernel))
         convolution = self.conv[1]
         with torch.no_grad():
             for parameter in convolution.parameters():
@@ -134,7 +137,7 @@ def module(layer: Layer) -> nn.Module:
     """A layer of ``fastnst.networks.architecture`` as a module with fresh weights."""
     match layer:
         case Conv():
-            return ReflectConv(layer.width, layer.channels, layer.kernel, layer.stride)
+            return ReflectConv(layer)
         case Norm():
             return InstanceNorm(layer.channels)
         case Residual():
@@ -158,3 +161,8 @@ def build_network(kind: str, options: Mapping[str, Any] | None = None) -> Transf
     body = nn.Sequential(*map(module, NETWORKS[kind](**chosen)))
     network = TransferNetwork(kind, body, chosen)
     return network.to(memory_format=torch.channels_last)
+
+
+def new_network(kind: str) -> TransferNetwork:
+    """A transfer network as trainings begin with, where they have none to start from."""
+    return build_network(kind, NEW.get(kind))

@@ -50,7 +50,8 @@ REACH = 3
 class Effects:
     """How the stylized picture is put together.
 
-    ``strength`` 0..1 blends from the photograph (0) to the full style (1). ``keep_colors`` takes
+    ``strength`` 0..1 goes from the photograph (0) to the full style (1): painted, where there is a
+    network for it (``fastnst.stylize.strength``), or blended. ``keep_colors`` takes
     the luminance alone from the stylized picture. ``stroke_size`` makes strokes that many times as
     large as the network's own; "auto" lets them keep their share of pictures whose short side is
     longer than 512 pixels. Raises ConfigError for values out of range.
@@ -163,7 +164,7 @@ def finished(result: Pixels, photo: Pixels, effects: Effects, mask: Pixels | Non
             after = before + (after - before) * np.float32(effects.strength)
         result[rows] = np.rint(after)
 
-    _each_band(len(photo), band)
+    each_band(len(photo), band)
     return result
 
 
@@ -191,7 +192,7 @@ def resampled(pixels: Pixels, size: Size) -> Pixels:
     def band(rows: slice) -> None:
         result[rows] = _resampled_rows(pixels, size, rows)
 
-    _each_band(size[0], band)
+    each_band(size[0], band)
     return result
 
 
@@ -225,9 +226,9 @@ def _with_detail(coarse: Pixels, photo: Pixels, grid: Size) -> Pixels:
         enlarged = _resampled_rows(coarse, size, rows)
         result[rows] = (enlarged + detail[..., None]).clip(0, 255)
 
-    _each_band(size[0], lighten)
+    each_band(size[0], lighten)
     below = resampled(light, grid)
-    _each_band(size[0], band)
+    each_band(size[0], band)
     return result
 
 
@@ -242,10 +243,10 @@ def _put_coarse(result: Pixels, coarse: Pixels) -> None:
         mended -= _resampled_rows(own, size, rows)
         result[rows] = mended.clip(0, 255)
 
-    _each_band(size[0], band)
+    each_band(size[0], band)
 
 
-def _each_band(height: int, work: Callable[[slice], None]) -> None:
+def each_band(height: int, work: Callable[[slice], None]) -> None:
     """``work`` on all bands of rows, as many at once as there are processors: NumPy and Pillow let
     others compute meanwhile.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -13,27 +14,31 @@ from fastnst.machine.memory import is_out_of_memory
 from fastnst.networks.architecture import SMALLEST
 from fastnst.strips.network import STRIP, StripNetwork
 from fastnst.strips.plan import ARRAY, Pass, Plan, plan_picture, plan_strips
-from fastnst.stylize.effects import BAND, Pixels, Size
+from fastnst.stylize.effects import BAND, Network, Pixels, Size
 from fastnst.stylize.file_options import FileOptions
 
 
 class Passes:
-    """Passes of an engine for a picture of the size ``full``, in one go or in strips, as memory
-    allows; ``news`` is what is worth telling of them.
+    """Passes for a picture of the size ``full``, in one go or in strips, as memory allows; ``news``
+    is what is worth telling of them.
     """
 
-    def __init__(self, engine: Engine, options: FileOptions, full: Size) -> None:
-        self.engine, self.options, self.full = engine, options, full
+    def __init__(self, options: FileOptions, full: Size) -> None:
+        self.options, self.full = options, full
         self.news: list[str] = []
 
-    def __call__(self, size: Size, decode: Callable[[], Pixels]) -> Pixels:
-        """The network's result for the pixels (H, W, 3) of ``size`` that ``decode`` gives."""
-        engine, options = self.engine, self.options
+    def of(self, engine: Engine) -> Network:
+        """The passes of an engine: its results for the pixels (H, W, 3) that are decoded."""
+        return partial(self._one, engine)
+
+    def _one(self, engine: Engine, size: Size, decode: Callable[[], Pixels]) -> Pixels:
+        options = self.options
         height, width = size
         exact = is_exact(width * height, engine.precision)
-        # The photograph, where it is needed once more.
+        # The photograph, where it is needed once more, and a weaker style's other picture.
         needed = size != self.full or options.effects.blends or options.mask is not None
-        others = ARRAY * self.full[0] * self.full[1] if needed else 0
+        pictures = needed + (0 < options.effects.strength < 1)
+        others = ARRAY * self.full[0] * self.full[1] * pictures
         work = Pass(engine.layers, width, height, engine.name, exact, others)
         plan = plan_picture(work, options.max_memory, options.tile)
         if plan.rows is None or min(size) < SMALLEST:
@@ -48,12 +53,12 @@ class Passes:
             # Out of the handler, which would keep the failed attempt's memory.
             self.news.append("not enough memory for the whole picture")
             plan = plan_strips(work, STRIP)
-        return self._in_strips(plan, decode)
+        return self._in_strips(engine, plan, decode)
 
-    def _in_strips(self, plan: Plan, decode: Callable[[], Pixels]) -> Pixels:
+    def _in_strips(self, engine: Engine, plan: Plan, decode: Callable[[], Pixels]) -> Pixels:
         assert plan.rows is not None
-        self.engine.release()
-        strips = strip_network(self.engine, plan)
+        engine.release()
+        strips = strip_network(engine, plan)
         result = strips(decode)
         if strips.rows < plan.rows:
             self.news.append(f"not enough memory for strips of {plan.rows} rows")

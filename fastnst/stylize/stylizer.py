@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from fastnst.checkpoint.mixing import read_mixture
+from fastnst.checkpoint.mixing import Part, doubts, read_mixture
 from fastnst.checkpoint.numpy_reader import read_arrays
-from fastnst.checkpoint.shipped import Origin
-from fastnst.engines.engine import open_engine
+from fastnst.checkpoint.shipped import Origin, photograph_model
+from fastnst.engines.engine import Engine, open_engine
 from fastnst.image import Decoded, limit_long_side, read_decoded, resize, srgb_profile
-from fastnst.stylize.effects import Effects, Pixels, Size, stylized
+from fastnst.stylize.effects import Effects, Network, Pixels, Size, stylized
 from fastnst.stylize.file_options import PLAIN, FileOptions, Finished
 from fastnst.stylize.passes import Passes, taken_pixels
+from fastnst.stylize.strength import Weaker
 
 # PyTorch, and whatever imports it, is imported where it computes: it takes longer to start than a
 # picture takes on the other engine.
@@ -62,7 +63,12 @@ class Stylizer:
         self.info, self.name, self.news = dict(found.info), found.name, found.news
         network = found.info["network"]
         self.kind: str = network["kind"]
-        self.engine = open_engine(engine, device, network, found.weights, precision, path)
+
+        def build(weights: Mapping[str, np.ndarray]) -> Engine:
+            return open_engine(engine, device, network, weights, precision, path)
+
+        self.engine = build(found.weights)
+        self._style, self._build = Part(path, found.info, found.weights), build
         origins = [(Origin.of(other), share) for other, share in mix]
         self.again = partial(_again, Origin.of(path), device, engine, origins, precision)
         self._lock = threading.Lock()
@@ -109,13 +115,13 @@ class Stylizer:
         where it is white.
         """
 
-        def network(_: Size, decode: Callable[[], Pixels]) -> Pixels:
-            return self.engine(decode())
+        def passes(engine: Engine) -> Network:
+            return lambda _, decode: engine(decode())
 
         size = picture.height, picture.width
         weights = None if mask is None else np.asarray(mask.convert("L"))
-        result = stylized(network, size, lambda: np.asarray(picture), effects, weights)
-        return Image.fromarray(result)
+        decode = partial(np.asarray, picture)
+        return Image.fromarray(self._painted(passes, size, decode, effects, weights))
 
     def stylize_file(
         self, source: Path, target: Path, options: FileOptions | None = None
@@ -152,9 +158,36 @@ class Stylizer:
         size = picture.height, picture.width
         mask = options.mask
         weights = None if mask is None else taken_pixels(resize(mask.convert("L"), picture.size))
-        passes = Passes(self.engine, options, size)
-        result = stylized(passes, size, partial(taken_pixels, picture), options.effects, weights)
+        passes, decode = Passes(options, size), partial(taken_pixels, picture)
+        result = self._painted(passes.of, size, decode, options.effects, weights)
         return result, passes.news
+
+    def _painted(
+        self,
+        passes: Callable[[Engine], Network],
+        size: Size,
+        decode: Callable[[], Pixels],
+        effects: Effects,
+        mask: Pixels | None,
+    ) -> Pixels:
+        if 0 < effects.strength < 1:
+            with self._lock:
+                weaker = self._weaker
+            if weaker is not None:
+                return weaker.stylized(passes, size, decode, effects, mask)
+        return stylized(passes(self.engine), size, decode, effects, mask)
+
+    @cached_property
+    def _weaker(self) -> Weaker | None:
+        """None where nothing says that the style started where the photograph's network did."""
+        path = photograph_model(self.kind)
+        if path is None or self.news:
+            return None
+        photograph = read_arrays(path)
+        same = photograph.info["network"] == self._style.info["network"]
+        if not same or doubts(self._style, [photograph]):
+            return None
+        return Weaker(self._build, self._style, photograph)
 
 
 def _again(origin: Origin, device: str, engine: str, mix: Origins, precision: str) -> Stylizer:

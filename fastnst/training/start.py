@@ -12,7 +12,7 @@ from fastnst.checkpoint.contents import BANK_KEY, Checkpoint, load_checkpoint
 from fastnst.checkpoint.shipped import base_model, find_model
 from fastnst.config import TrainConfig
 from fastnst.errors import CheckpointError
-from fastnst.networks.modules import TransferNetwork, build_network
+from fastnst.networks.modules import TransferNetwork, new_network
 from fastnst.perceptual.losses import PerceptualLoss
 
 # Photographs by which the base's styles are compared.
@@ -36,7 +36,7 @@ def start_network(config: TrainConfig, start: Checkpoint | None) -> TransferNetw
     # The caller's random numbers stay as they were.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return build_network(config.network).train()
+        return new_network(config.network).train()
 
 
 def _of_kind(checkpoint: Checkpoint, kind: str) -> TransferNetwork:

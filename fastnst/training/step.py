@@ -11,7 +11,7 @@ from torch import Tensor
 from fastnst.config import TrainConfig
 from fastnst.perceptual.losses import LossParts, PerceptualLoss
 from fastnst.training.spectrum import Spectrum
-from fastnst.training.stability import instability, offset
+from fastnst.training.stability import offset, unsteady
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ def step_losses(
     parts = objective.loss(stylized, features, share)
     unstable = apart = torch.zeros(())
     if config.stability_weight:
-        unstable = instability(network, content, stylized, offset(config.seed, step))
+        found = unsteady(network, content, stylized, offset(config.seed, step))
+        unstable = found.instability + found.grid
     if config.spectrum_weight:
         apart = objective.spectrum(stylized)
     return StepLosses(stylized, parts, unstable, apart)

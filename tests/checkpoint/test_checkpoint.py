@@ -51,6 +51,8 @@ def test_a_checkpoint_alone_rebuilds_its_network(path, kind):
         ({"network": {"kind": "fast", "options": {"width": 10**9}}}, "out of range"),
         ({"network": {"kind": "fast", "options": {"width": True}}}, "out of range"),
         ({"network": {"kind": "fast", "options": {"path": 1}}}, "unknown options"),
+        ({"network": {"kind": "fast", "options": {"spread": 4}}}, "out of range"),
+        ({"network": {"kind": "johnson", "options": {"spread": 3}}}, "unknown options"),
         ({"style": "paint"}, "damaged description"),
         ({"style": [1]}, "damaged description"),
         ({"style": [{"name": 1}]}, "damaged description"),

@@ -41,6 +41,18 @@ def weights_of(kind: str) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in build_network(kind, SMALL).state_dict().items()}
 
 
+def test_a_spread_network_gives_pytorchs_picture_at_every_size():
+    options = {"width": 8, "blocks": 5, "spread": 3}
+    torch.manual_seed(1)
+    state = build_network("fast", options).state_dict()
+    weights, network = (
+        {n: v.numpy() for n, v in state.items()},
+        {"kind": "fast", "options": options},
+    )
+    found = differences(onnx_model("fast", options, weights), network, weights, IOS[0])
+    assert all(difference.passes for difference in found), found
+
+
 @pytest.mark.parametrize("io", IOS)
 @pytest.mark.parametrize("kind", sorted(NETWORKS))
 def test_every_network_gives_pytorchs_picture_at_every_size(kind, io):

@@ -5,15 +5,24 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fastnst.networks.modules import NETWORKS, SubpixelOutput, build_network, pad_to_multiple
+from fastnst.networks.modules import (
+    NETWORKS,
+    ReflectConv,
+    ResidualBlock,
+    SubpixelOutput,
+    build_network,
+    new_network,
+    pad_to_multiple,
+)
 
 SIZES = [(1, 1), (1, 2), (2, 1), (3, 5), (4, 4), (7, 64), (15, 16), (17, 33), (97, 131), (1, 300)]
 
 
-@pytest.fixture(scope="module", params=sorted(NETWORKS))
+@pytest.fixture(scope="module", params=[*sorted(NETWORKS), "fast, spread"])
 def network(request):
     torch.manual_seed(0)
-    return build_network(request.param).eval()
+    kind, *spread = request.param.split(", ")
+    return build_network(kind, {"spread": 3} if spread else {}).eval()
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -73,3 +82,17 @@ def test_padding_mirrors_and_never_invents():
     assert torch.equal(padded[..., 3, :4], picture[..., 1, :])
     assert set(padded.flatten().tolist()) == set(range(12))
     assert pad_to_multiple(torch.rand(1, 3, 20, 24), 4, 16).shape == (1, 3, 20, 24)
+
+
+def test_new_networks_of_fast_look_further_apart_and_earlier_ones_do_not():
+    def apart(network):
+        blocks = [block for block in network.body if isinstance(block, ResidualBlock)]
+        return [
+            {part[1].dilation for part in block.body if isinstance(part, ReflectConv)}
+            for block in blocks
+        ]
+
+    assert apart(new_network("fast")) == [{(d, d)} for d in (1, 2, 3, 2, 1)]
+    assert apart(build_network("fast")) == [{(1, 1)}] * 5
+    # Weights have the same names and shapes: a network of one may start from one of the other.
+    new_network("fast").load_state_dict(build_network("fast").state_dict())

@@ -16,6 +16,7 @@ from PIL import Image
 
 from fastnst.page.build import write_folder
 from fastnst.page.site import TYPES
+from fastnst.stylize.effects import Effects, finished
 
 pytest.importorskip("onnx", reason="the extra 'export' is not installed")
 pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed")
@@ -49,7 +50,7 @@ def test_a_larger_picture_is_painted_coarse_to_fine_as_apply_does(opened, apply)
     assert np.abs(apply(picture, stroke_size=1.0) - apply(picture)).mean() > 2
 
 
-def test_strength_and_colours_are_those_of_apply_without_another_pass(opened, apply):
+def test_strength_and_colours_take_no_other_pass(opened, apply):
     picture = make_picture(200, 150, 3)
     opened.give(("p.png", png(picture)))
     opened.painted("200 × 150 pixels")
@@ -58,7 +59,9 @@ def test_strength_and_colours_are_those_of_apply_without_another_pass(opened, ap
     assert np.array_equal(opened.pixels()[..., :3], np.asarray(picture))
     opened.page.locator("#strength").fill("40")
     opened.page.locator("#colors").check()
-    expected = apply(picture, strength=0.4, keep_colors=True)
+    # The page blends: the slider moves without another pass.
+    full = apply(picture).astype(np.uint8)
+    expected = finished(full, np.asarray(picture), Effects(0.4, keep_colors=True)).astype(float)
     assert np.abs(opened.pixels()[..., :3] - expected).max() <= 1
     assert opened.page.text_content("#status") == before
     slider = opened.page.locator("#strokes")

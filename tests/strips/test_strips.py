@@ -18,6 +18,9 @@ from fastnst.strips.network import Moments, Strip, StripNetwork
 from fastnst.strips.rows import KeptRows, PictureRows
 
 OPTIONS = {"width": 8, "blocks": 2}
+# Networks by kind, and one whose blocks look further and further apart.
+CASES = {kind: (kind, OPTIONS) for kind in sorted(NETWORKS)}
+CASES["fast, spread"] = ("fast", {"width": 8, "blocks": 5, "spread": 3})
 BACKENDS = [
     "torch",
     pytest.param(
@@ -27,10 +30,11 @@ BACKENDS = [
 ]
 
 
-def trained_like(kind: str):
+def trained_like(case: str):
     """A network whose norms have scales and shifts that differ, as training leaves them."""
     torch.manual_seed(1)
-    network = build_network(kind, OPTIONS).eval()
+    kind, options = CASES[case]
+    network = build_network(kind, options).eval()
     for module in network.modules():
         if isinstance(module, torch.nn.InstanceNorm2d):
             torch.nn.init.uniform_(module.weight, 0.5, 2)
@@ -52,20 +56,20 @@ def whole(network, pixels: np.ndarray) -> np.ndarray:
 
 
 def in_strips(network, backend: str, rows: int, dtype="float32", spare=True) -> StripNetwork:
-    layers = chain(network.kind, OPTIONS)
+    layers = chain(network.kind, network.options)
     weights = {name: value.numpy() for name, value in network.state_dict().items()}
     if backend == "torch":
         segments = TorchSegments(network.state_dict())
     else:
-        segments = OpenVinoEngine(network.kind, OPTIONS, weights)
+        segments = OpenVinoEngine(network.kind, network.options, weights)
     return StripNetwork(layers, weights, segments, rows, dtype, spare)
 
 
-@pytest.mark.parametrize("kind", sorted(NETWORKS))
+@pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("size", [(16, 16), (64, 48), (61, 83), (130, 37), (97, 16)])
 @pytest.mark.parametrize("rows", [16, 20, 64, 1000])
-def test_strips_give_the_networks_own_picture(kind, size, rows):
-    network = trained_like(kind)
+def test_strips_give_the_networks_own_picture(case, size, rows):
+    network = trained_like(case)
     pixels = np.asarray(make_picture(*size, seed=3))
     expected = whole(network, pixels)
     assert expected.std() > 10
@@ -76,25 +80,25 @@ def test_strips_give_the_networks_own_picture(kind, size, rows):
 
 
 @pytest.mark.skipif(not graph.installed(), reason="OpenVINO is not installed")
-@pytest.mark.parametrize("kind", sorted(NETWORKS))
+@pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize(
     ("size", "rows", "spare"),
     [((61, 83), 16, True), ((61, 83), 20, False), ((130, 37), 24, False), ((97, 130), 64, True)],
 )
-def test_the_engine_in_strips_is_the_engine_in_one_go_and_pytorch(kind, size, rows, spare):
-    network = trained_like(kind)
+def test_the_engine_in_strips_is_the_engine_in_one_go_and_pytorch(case, size, rows, spare):
+    network = trained_like(case)
     pixels = np.asarray(make_picture(*size, seed=3))
     strips = in_strips(network, "openvino", rows, spare=spare)
     found = strips(lambda: pixels)
     assert np.abs(found - whole(network, pixels)).max() <= 0.51
-    engine = OpenVinoEngine(kind, OPTIONS, strips.weights, "float32")
+    engine = OpenVinoEngine(network.kind, network.options, strips.weights, "float32")
     assert np.abs(found.astype(int) - engine(pixels)).max() <= 1
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("kind", sorted(NETWORKS))
-def test_half_precision_between_the_passes_stays_within_a_level(kind, backend):
-    network = trained_like(kind)
+@pytest.mark.parametrize("case", CASES)
+def test_half_precision_between_the_passes_stays_within_a_level(case, backend):
+    network = trained_like(case)
     pixels = np.asarray(make_picture(90, 70, seed=3))
     expected = whole(network, pixels)
     found = in_strips(network, backend, 32, "float16")(lambda: pixels)
@@ -102,9 +106,9 @@ def test_half_precision_between_the_passes_stays_within_a_level(kind, backend):
     assert np.abs(found - expected.round()).max() <= 1
 
 
-@pytest.mark.parametrize("kind", sorted(NETWORKS))
-def test_naive_tiles_would_not(kind):
-    network = trained_like(kind)
+@pytest.mark.parametrize("case", CASES)
+def test_naive_tiles_would_not(case):
+    network = trained_like(case)
     pixels = np.asarray(make_picture(64, 64, seed=3)).copy()
     halves = np.concatenate([whole(network, pixels[:32]), whole(network, pixels[32:])])
     assert np.abs(halves - whole(network, pixels)).max() > 10
@@ -190,6 +194,12 @@ def test_a_strip_reads_no_further_than_its_halo(kind):
     assert 900 - 64 <= low < 1000 <= 1100 < high <= 1200 + 64
     assert strip_cuts(layers, height, 0, height, mirrored=False)[:2] == (0, height)
     assert halo([layer for layer in layers if type(layer).__name__ == "Residual"]) == 10
+
+
+def test_blocks_that_look_further_apart_have_a_larger_halo():
+    blocks = [one for one in chain("fast", {"spread": 3}) if type(one).__name__ == "Residual"]
+    assert [one.reach for one in blocks] == [2, 4, 6, 4, 2]
+    assert halo(blocks) == 18
 
 
 def test_rows_that_were_replaced_are_still_read_as_they_were():

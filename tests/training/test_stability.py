@@ -16,7 +16,7 @@ from fastnst.training.budget import Budget
 from fastnst.training.data.dataset import Batch
 from fastnst.training.module import Record, StyleTraining
 from fastnst.training.spectrum import Spectrum
-from fastnst.training.stability import instability, offset
+from fastnst.training.stability import TENTHS, TIED, offset, tied, unsteady
 from fastnst.training.step import Objective
 
 MOVES = [divmod(place, 4) for place in range(1, 16)]
@@ -46,13 +46,13 @@ def test_what_moves_with_the_picture_costs_nothing(move):
         return F.conv2d(F.pad(picture, (2, 2, 2, 2), mode="reflect"), weight)
 
     for network in (lambda picture: picture * 0.3, blur):
-        assert float(instability(network, content, network(content), move)) < 1e-8
+        assert float(unsteady(network, content, network(content), move).instability) < 1e-8
 
 
 @pytest.mark.parametrize("move", MOVES)
 def test_a_pattern_of_4_pixels_costs_the_square_of_its_tenths_wherever_it_jumps(move):
     content, network = noise(1, 3, 64, 64), columns(4)
-    found = float(instability(network, content, network(content), move))
+    found = float(unsteady(network, content, network(content), move).instability)
     # Two of four columns differ by a tenth, unless the picture moved down alone.
     assert found == pytest.approx(0.5 if move[0] else 0.0, abs=1e-5)
 
@@ -66,7 +66,9 @@ def test_gradients_go_through_both_passes():
 
     whole = network(content)
     for stylized, factor in ((whole, 1.0), (whole.detach(), 0.5)):
-        [slope] = torch.autograd.grad(instability(network, content, stylized, (1, 0)), gain)
+        [slope] = torch.autograd.grad(
+            unsteady(network, content, stylized, (1, 0)).instability, gain
+        )
         if factor == 1:
             # A multiple of the pattern: the term grows with its square.
             assert float(slope) == pytest.approx(2 * 0.5, rel=1e-4)
@@ -78,8 +80,28 @@ def test_gradients_go_through_both_passes():
 def test_pictures_with_nothing_but_margins_cost_nothing_and_have_a_gradient(size):
     content = noise(1, 3, *size)
     stylized = content.clone().requires_grad_()
-    instability(columns(4), content, stylized, (3, 3)).backward()
+    sum(unsteady(columns(4), content, stylized, (3, 3))).backward()
     assert float(stylized.grad.abs().max()) == 0
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_a_grid_costs_its_mean_square_wherever_the_picture_moves(move):
+    content, network = noise(1, 3, 64, 64), columns(4)
+    found = unsteady(network, content, network(content), move).grid
+    # A tenth in a column of four has a variance of 0.1 * 0.1 * 3 / 16.
+    assert float(found) == pytest.approx(TIED * TENTHS * 0.01 * 3 / 16, rel=0.05)
+    other = unsteady(columns(5), content, columns(5)(content), move).grid
+    assert abs(float(other)) < 0.02 * float(found)
+
+
+def test_strokes_that_move_along_cost_nothing_on_the_whole():
+    """The noise of a finite picture's mean cell, which its own square would be charged for."""
+    strokes = [0.2 * noise(1, 3, 67, 67, seed=seed) for seed in range(60)]
+    pairs = [(one[..., :64, :64], one[..., 3:, 2:66]) for one in strokes]
+    by_two = torch.stack([tied(first, second) for first, second in pairs])
+    by_one = torch.stack([tied(first, first) for first, _ in pairs])
+    assert abs(float(by_two.mean())) < 0.1 * float(by_one.mean())
+    assert float(by_two.min()) < 0 < float(by_two.max())
 
 
 def test_moves_follow_from_seed_and_step_and_are_never_none():
