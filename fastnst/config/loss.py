@@ -62,7 +62,7 @@ class LossConfig:
     )
     content_weight: float = option(1.0, "multiplier of the content term")
     style_weight: float = option(
-        12.0, "multiplier of the style term: higher is a heavier stylization"
+        8.0, "multiplier of the style term: higher is a heavier stylization"
     )
     tv_weight: float = option(
         0.3, "multiplier of total variation: higher is smoother, with less noise and detail"

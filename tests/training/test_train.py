@@ -210,7 +210,7 @@ def test_resuming_with_other_settings_is_refused_with_the_differences(tiny_args,
     told = capsys.readouterr().err
     assert code == EXIT_USAGE
     assert told.count("\n") == 1
-    assert "style_weight was 12.0, is 7.0" in told
+    assert "style_weight was 8.0, is 7.0" in told
     assert "seed was 0, is 1" in told
     assert "batch_size" not in told
     code = train(tiny_args, "--steps", "2", "--resume", str(last), "--output", str(tmp_path / "x"))
