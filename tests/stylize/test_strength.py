@@ -15,7 +15,7 @@ from fastnst.checkpoint.shipped import photograph_model, shipped_models
 from fastnst.engines.openvino_graph import installed
 from fastnst.stylize.effects import Effects
 from fastnst.stylize.file_options import FileOptions
-from fastnst.stylize.strength import Weaker
+from fastnst.stylize.strength import POWER, Weaker
 from fastnst.validate.likeness import likeness, signature
 
 INFO = {"network": {"kind": "fast", "options": {}}, "style": [], "training": {}}
@@ -45,8 +45,8 @@ def test_the_network_lies_between_and_what_the_photographs_lacks_is_given_back()
     photo = np.random.default_rng(0).integers(0, 256, (300, 20, 3), dtype=np.uint8)
     for strength in (0.01, 0.25, 0.9):
         found = run(of_one_weight(0.5, 0.75, []), photo, Effects(strength))
-        # (0.5 s + 0.75 (1 - s)) x + (1 - s) 0.25 x, which at s = 0 is x.
-        expected = photo * (1 - 0.5 * strength)
+        # (0.5 s + 0.75 (1 - s)) x + (1 - s) 0.25 x, which at a share s = 0 is x.
+        expected = photo * (1 - 0.5 * strength**POWER)
         assert np.abs(found - expected).max() <= 1.5
 
 
@@ -72,19 +72,19 @@ def test_networks_are_built_once_while_the_strength_stays():
     weaker, photo = of_one_weight(0.5, 1, built), np.zeros((4, 4, 3), np.uint8)
     for strength in (0.5, 0.5, 0.5, 0.8):
         run(weaker, photo, Effects(strength))
-    assert built == pytest.approx([0.75, 1, 0.6])
+    assert built == pytest.approx([1 - 0.5 * 0.5**POWER, 1, 1 - 0.5 * 0.8**POWER])
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_style_from_the_base_is_painted_weaker(engine):
     wave, photo = fastnst.load("wave", "cpu", engine), make_picture(90, 70)
     found = np.asarray(wave(photo, strength=0.5)).astype(float)
-    plain = photograph_model("fast")
-    between = np.asarray(fastnst.load("wave", "cpu", engine, {plain: 0.5})(photo)).astype(float)
+    plain, rest = photograph_model("fast"), 1 - 0.5**POWER
+    between = np.asarray(fastnst.load("wave", "cpu", engine, {plain: rest})(photo)).astype(float)
     lacking = np.asarray(photo) - np.asarray(fastnst.load(plain, "cpu", engine)(photo)).astype(
         float
     )
-    assert np.abs(found - (between + lacking / 2).clip(0, 255)).max() <= 1.5
+    assert np.abs(found - (between + rest * lacking).clip(0, 255)).max() <= 1.5
     blend = (np.asarray(photo) + np.asarray(wave(photo)).astype(float)) / 2
     assert np.abs(found - blend).mean() > 2
 
