@@ -168,7 +168,7 @@ def test_optimize_writes_picture_csv_and_tensorboard(arguments, content, tmp_pat
     assert found[0]["content"] == 0
     assert min(row["total"] for row in found) < 0.8 * found[0]["total"]
     for row in found:
-        total = row["content"] + 12 * row["style"] + 0.3 * row["total_variation"]
+        total = row["content"] + 8 * row["style"] + 0.3 * row["total_variation"]
         assert row["total"] == pytest.approx(total, rel=1e-5)
     [folder] = (tmp_path / "runs" / "optimize-out").iterdir()
     events = EventAccumulator(str(folder)).Reload()

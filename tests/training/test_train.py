@@ -304,7 +304,7 @@ def test_a_run_that_goes_astray_is_taken_back_and_ends_well(
     assert load_checkpoint(output).step == 30
     [folder] = (tmp_path / "runs" / "paint").iterdir()
     held_out = EventAccumulator(str(folder)).Reload().Scalars("held_out/total")
-    assert held_out[-1].value < 0.95 * held_out[0].value
+    assert held_out[-1].value < 0.98 * held_out[0].value
 
 
 def test_a_lasting_spike_is_taken_back_and_one_outlier_is_not(
