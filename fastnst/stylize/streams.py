@@ -9,7 +9,8 @@ from fastnst.errors import ConfigError
 from fastnst.image import InMemory, PictureFile
 from fastnst.image.opening import picture_format
 from fastnst.stylize.job import Job, Wanted
-from fastnst.stylize.targets import check_folder, check_suffix, expanded, make_folders
+from fastnst.stylize.sources import expanded
+from fastnst.stylize.targets import check_folder, check_suffix, make_folders
 
 # The suffix of a result by the format of the picture it was made of.
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "WEBP": ".webp", "TIFF": ".tif", "AVIF": ".avif",

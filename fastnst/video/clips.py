@@ -19,9 +19,10 @@ from fastnst.machine.files import atomic_write, reason, sha256_file
 from fastnst.video.beside import Ahead, Behind
 from fastnst.video.encode import Look, Painted, check_settings, choose_encoder
 from fastnst.video.options import ClipOptions
+from fastnst.video.part import Part, exact, part_of
 from fastnst.video.parts import Parts
 from fastnst.video.probe import Clip, check_size, told
-from fastnst.video.read import Part, Piece, Reader, exact, part_of
+from fastnst.video.read import Piece, Reader
 from fastnst.video.resume import PartsWriter, join
 from fastnst.video.smooth import Gate
 from fastnst.video.write import Writer, taken_along

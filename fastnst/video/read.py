@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,7 +19,10 @@ from fastnst.errors import ClipReadError
 from fastnst.video.clock import Clock, ShownAt, jumps
 from fastnst.video.colour import Colours, ToRGB, colours_of, has_alpha
 from fastnst.video.deinterlace import Deinterlacer
-from fastnst.video.probe import MICROSECONDS, Clip, is_cover, told
+from fastnst.video.other_streams import OtherStreams
+from fastnst.video.part import Part
+from fastnst.video.probe import Clip, is_cover, told
+from fastnst.video.seek import seek
 from fastnst.video.turn import slant_of, turn_of, upright
 
 Pixels = NDArray[np.uint8]
@@ -29,12 +31,6 @@ Pixels = NDArray[np.uint8]
 SLACK = 2
 # Seconds that a file may end before what its header says.
 MISSING = 1.0
-# Seconds of sound that are taken along of what an edit list hides before a clip's beginning, for a
-# decoder to get into its stride.
-PREROLL = Fraction(1, 10)
-# Seconds to go back by until there is a key frame before the time that is sought: FFmpeg goes into
-# streams without an index anywhere.
-BACK = (0, 2, 8, 32, 128)
 # Frames a second where nothing tells when they are.
 USUAL_RATE = 25
 
@@ -51,40 +47,6 @@ class Piece:
     packets: list[Packet[Stream]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Part:
-    """A part of a clip in seconds of its own clock; None where it has no end.
-
-    Times in it are told from ``zero`` on.
-    """
-
-    begin: Fraction | None
-    end: Fraction | None
-    zero: Fraction
-
-    def has(self, pts: int, time_base: Fraction) -> bool:
-        """Whether a time lies in it."""
-        time = pts * time_base
-        return (self.begin is None or time >= self.begin) and (self.end is None or time < self.end)
-
-    def shift(self, time_base: Fraction) -> int:
-        """What to take from times for them to be told from ``zero`` on."""
-        return round(self.zero / time_base)
-
-
-def part_of(clip: Clip, start: float | None, end: float | None) -> Part:
-    """A part by seconds from the clip's beginning."""
-    begin, until = (None if t is None else clip.begins + exact(t) for t in (start, end))
-    # A clock that has come around, as transport streams' does each day, may begin below 0, of which
-    # MP4 shows nothing.
-    return Part(begin, until, min(clip.begins, Fraction(0)) if begin is None else begin)
-
-
-def exact(seconds: float) -> Fraction:
-    """Seconds as a fraction, to the microsecond."""
-    return Fraction(round(seconds * MICROSECONDS), MICROSECONDS)
-
-
 class Reader:
     """A clip's pieces in order; ``news`` is what is worth telling of them, complete at their end.
 
@@ -97,7 +59,9 @@ class Reader:
         self, clip: Clip, part: Part, others: list[Stream], truncated: bool = False,
         after: int | None = None,
     ) -> None:  # fmt: skip
-        self.clip, self.part, self.others, self.truncated = clip, part, others, truncated
+        self.clip, self.part, self.truncated = clip, part, truncated
+        self.others = others
+        self._taken = OtherStreams(clip, part, others)
         self.after = after
         assert clip.picture.time_base is not None
         self.time_base: Fraction = clip.picture.time_base
@@ -108,7 +72,6 @@ class Reader:
         self._whole = Deinterlacer(self.time_base)
         self._clock = Clock() if jumps(clip.container) else None
         self._shown_at = ShownAt(trusted=clip.container.format.name != "avi")
-        self._reached: dict[int, int] = {}
         self._to_rgb: ToRGB | None = None
         self._last: int | None = None
         self._furthest = Fraction(0)
@@ -126,7 +89,7 @@ class Reader:
                     if piece is not None:
                         piece.packets, waiting = waiting, []
                         yield piece
-            elif packet.stream in self.others and self._shifted(packet):
+            elif self._taken.takes(packet):
                 waiting.append(packet)
         self._tell_faults()
         self._check_end()
@@ -150,14 +113,14 @@ class Reader:
     def copies(self) -> Iterator[Packet[Stream]]:
         """The packets of the other streams alone: nothing is decoded."""
         for packet in self._packets():
-            if packet.stream in self.others and self._shifted(packet):
+            if self._taken.takes(packet):
                 yield packet
 
     def seen_at(self, time: Fraction) -> Pixels | None:
         """The frame (H, W, 3) that is seen at a time of the clip's own clock: the last that begins
         by then, or the first of all.
         """
-        self._seek(time)
+        seek(self.clip, time)
         found: Pixels | None = None
         for piece in self:
             late = piece.pixels is None or piece.pts * self.time_base + self.part.zero > time
@@ -166,38 +129,11 @@ class Reader:
             found = piece.pixels
         return found
 
-    def _seek(self, time: Fraction) -> None:
-        """Go to where the frame of a time of the clip's own clock can be decoded from; the
-        beginning, where that can't be found.
-        """
-        # FFmpeg finds the first frame of a transport stream only from before it.
-        first = self.clip.begins - 1
-        for back in BACK:
-            place = max(time - back, first)
-            if self._goes_to(place) and self._has_key_by(time) and self._goes_to(place):
-                return
-        if not self._goes_to(first):
-            self._goes_to(self.clip.begins)
-
-    def _goes_to(self, place: Fraction) -> bool:
-        with contextlib.suppress(av.FFmpegError):
-            self.clip.container.seek(int(place * MICROSECONDS))
-            return True
-        return False
-
-    def _has_key_by(self, time: Fraction) -> bool:
-        """Whether the next key frame is one of a time or before."""
-        with contextlib.suppress(av.FFmpegError):
-            for packet in self.clip.container.demux(self.clip.picture):
-                if packet.is_keyframe and packet.pts is not None:
-                    return packet.pts * self.time_base <= time
-        return False
-
     def _packets(self) -> Iterator[Packet[Any]]:
         """Those of all streams as far as the part goes, and what ends the decoder."""
         container, picture, part = self.clip.container, self.clip.picture, self.part
         if part.begin is not None:
-            self._seek(part.begin)
+            seek(self.clip, part.begin)
         demuxed = container.demux()
         while True:
             try:
@@ -316,35 +252,6 @@ class Reader:
     def _pixels(self, frame: VideoFrame, colours: Colours) -> Pixels:
         assert self._to_rgb is not None
         return upright(self._to_rgb(frame, colours), turn_of(frame))
-
-    def _shifted(self, packet: Packet[Any]) -> bool:
-        """Whether another stream's packet is in the part, whose times are told from its begin."""
-        if is_cover(packet.stream):
-            # It is of no time, whatever the part.
-            packet.pts = packet.dts = 0
-            return True
-        if packet.pts is None or packet.dts is None or self._stale(packet):
-            return False
-        if not self.part.has(packet.pts, packet.time_base):
-            return False
-        shift = self.part.shift(packet.time_base)
-        packet.pts -= shift
-        packet.dts -= shift
-        return True
-
-    def _stale(self, packet: Packet[Any]) -> bool:
-        """Whether another stream's packet is none to come along: hidden by an edit list, or before
-        one that came already, as after a jump of the clock.
-        """
-        assert packet.pts is not None
-        assert packet.dts is not None
-        if packet.is_discard and packet.pts * packet.time_base < self.clip.begins - PREROLL:
-            return True
-        last = self._reached.get(packet.stream.index)
-        if last is not None and packet.dts - last < (packet.stream.type == "audio"):
-            return True
-        self._reached[packet.stream.index] = packet.dts
-        return False
 
     def _tell(self, news: str) -> None:
         if news not in self.news:

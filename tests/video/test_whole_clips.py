@@ -403,7 +403,7 @@ def test_without_pyav_a_line_names_the_extra(model, tmp_path, capsys, monkeypatc
     source = make_clip(folder / "a.mp4", frames_of(2))
     make_picture(20, 20).save(folder / "b.png")
     monkeypatch.setitem(sys.modules, "av", None)
-    monkeypatch.setattr("fastnst.stylize.targets.is_installed", lambda: False)
+    monkeypatch.setattr("fastnst.stylize.sources.is_installed", lambda: False)
     assert main(["apply", str(model), str(source)]) == EXIT_USAGE
     assert "pip install 'fastnst[video]'" in one_line(capsys)
     assert main(["apply", str(model), str(folder), "--output", f"{tmp_path}/out"]) == EXIT_DONE
