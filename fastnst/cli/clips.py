@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from fastnst.cli.console import StatusLine, clock, filled_bar
-from fastnst.video.options import CODECS, ClipOptions
+from fastnst.video.options import CODECS, USUAL_SMOOTH, ClipOptions
 
 if TYPE_CHECKING:
     from fastnst.video.clips import Progress, Watch
@@ -44,8 +44,9 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
         help="a picture of the clip's frame at that time alone, as PNG or as --output says",
     )  # fmt: skip
     group.add_argument(
-        "--smooth", type=float, default=0.0, metavar="0..1",
-        help="calm what stands still: how much of the frame before stays there (default: 0)",
+        "--smooth", type=float, metavar="0..1",
+        help="less flicker: how much of the frame before stays, moved along with what the clip "
+        f"shows (default: {USUAL_SMOOTH}; 0: each frame as the picture would be)",
     )  # fmt: skip
     group.add_argument(
         "--resumable", action="store_true",

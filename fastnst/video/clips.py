@@ -18,13 +18,13 @@ from fastnst.errors import ClipReadError, ClipWriteError, ConfigError
 from fastnst.machine.files import atomic_write, reason, sha256_file
 from fastnst.video.beside import Ahead, Behind
 from fastnst.video.encode import Look, Painted, check_settings, choose_encoder
-from fastnst.video.options import ClipOptions
+from fastnst.video.options import INSTALL, ClipOptions
 from fastnst.video.part import Part, exact, part_of
 from fastnst.video.parts import Parts
 from fastnst.video.probe import Clip, check_size, told
 from fastnst.video.read import Piece, Reader
 from fastnst.video.resume import PartsWriter, join
-from fastnst.video.smooth import Gate
+from fastnst.video.smooth import Smoother
 from fastnst.video.write import Writer, taken_along
 
 Pixels = NDArray[np.uint8]
@@ -80,6 +80,7 @@ def stylize_clip(job: ClipJob, paint: Paint, watch: Watch | None = None) -> str:
     """
     encoder = choose_encoder(job.options.codec, job.target)
     check_settings(encoder, job.options)
+    jumps = job.options.smooth is None and not job.options.share()
     try:
         with Clip(job.source) as clip:
             check_size(clip, job.max_pixels)
@@ -90,7 +91,8 @@ def stylize_clip(job: ClipJob, paint: Paint, watch: Watch | None = None) -> str:
             else:
                 reader = Reader(clip, part, others, job.allow_truncated)
                 news = _at_once(job, reader, paint, watch)
-        return "; ".join([*clip.news, *left_out, *news])
+        without = [f"strokes jump more without OpenCV ({INSTALL})"] if jumps else []
+        return "; ".join([*clip.news, *left_out, *news, *without])
     except FileExistsError:
         raise
     except (OSError, av.FFmpegError) as error:
@@ -102,7 +104,7 @@ def _at_once(job: ClipJob, reader: Reader, paint: Paint, watch: Watch | None) ->
     with atomic_write(job.target, job.overwrite) as file:
         writer = Writer(file, job.target, reader.clip, reader.others, job.options, job.metadata)
         try:
-            last = _run(reader, writer, paint, watch, Gate(job.options.smooth))
+            last = _run(reader, writer, paint, watch, Smoother(job.options.share()))
             if last is None:
                 raise _nothing(reader)
             writer.close(last.packets)
@@ -118,10 +120,10 @@ def _by_parts(
     parts = Parts(job.target, _settings(job, encoder))
     # All is read anew, which takes little beside painting, and gives the same frames for certain.
     reader = Reader(clip, part, [], job.allow_truncated, parts.last())
-    gate = Gate(job.options.smooth, parts.state())
+    smoother = Smoother(job.options.share(), parts.state())
     began = parts.count
     with PartsWriter(parts, job.target, clip, job.options) as writer:
-        last = _run(reader, writer, paint, watch, gate)
+        last = _run(reader, writer, paint, watch, smoother)
         if last is not None:
             writer.close([])
     if not parts.count:
@@ -141,6 +143,7 @@ def _settings(job: ClipJob, encoder: str) -> dict[str, str]:
     options = {f"--{name}": str(value) for name, value in asdict(job.options).items()}
     for name in ("resumable", "frame", "stroke_size"):
         del options[f"--{name}"]
+    options["--smooth"] = str(job.options.share())
     return {
         **options, **job.made_of, "the clip's SHA-256": sha256_file(job.source),
         "the encoder": f"{encoder} of PyAV {av.__version__}",
@@ -165,7 +168,9 @@ def frame_at(
         return Image.fromarray(found), "; ".join([*clip.news, *reader.news])
 
 
-def _run(reader: Reader, sink: Sink, paint: Paint, watch: Watch | None, gate: Gate) -> Piece | None:
+def _run(
+    reader: Reader, sink: Sink, paint: Paint, watch: Watch | None, smoother: Smoother
+) -> Piece | None:
     """Paint all frames into a sink, but for what comes after the last, which is returned; None
     where there is no frame.
     """
@@ -176,8 +181,8 @@ def _run(reader: Reader, sink: Sink, paint: Paint, watch: Watch | None, gate: Ga
             if piece.pixels is None:
                 rest = piece
                 continue
-            before = gate.state() if sink.begins(piece.pts) else None
-            pixels = gate(piece.pixels, paint(piece.pixels))
+            before = smoother.state() if sink.begins(piece.pts) else None
+            pixels = smoother(piece.pixels, paint(piece.pixels))
             time = piece.pts, piece.duration
             behind.put(Painted(pixels, _look(reader, pixels), time, piece.packets, before))
             piece.pixels = None

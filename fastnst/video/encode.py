@@ -76,7 +76,7 @@ class Look:
 @dataclass(frozen=True)
 class Painted:
     """A frame (H, W, 3) to write, and the packets of other streams before it; ``before`` is the
-    gate's state where a new part begins with it.
+    smoother's state where a new part begins with it.
     """
 
     pixels: Pixels

@@ -20,6 +20,9 @@ READ_ONLY = frozenset(
 )
 CODECS = ("auto", "h264", "hevc", "av1", "vp9", "ffv1")
 INSTALL = "pip install 'fastnst[video]'"
+# How much of what was shown before stays, unless told, where OpenCV is there: halves flicker or
+# better, and keeps nothing for long.
+USUAL_SMOOTH = 0.7
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class ClipOptions:
     ``codec`` is one of ``CODECS`` ("ffv1" loses nothing), ``quality`` the encoder's own measure
     (0..63, less is better) and ``preset`` its word for speed. ``start`` and ``end``, in seconds
     from the clip's beginning, cut a part out; ``frame`` takes the one picture that is seen at that
-    time instead. ``smooth`` 0..1 is how much of the frame before stays where nothing moves.
+    time instead. ``smooth`` 0..1 is how much of the frame before stays, moved along with what the
+    clip shows; None stands for ``USUAL_SMOOTH``, or for 0 without OpenCV, which it takes.
     ``stroke_size`` is for frames what the effect of that name is for pictures, 1 unless told:
     coarse to fine takes twice as long, and what pans smoothly flickers with it. ``resumable`` keeps
     finished parts beside the target for another run to go on from. Raises ConfigError for values
@@ -42,7 +46,7 @@ class ClipOptions:
     start: float | None = None
     end: float | None = None
     frame: float | None = None
-    smooth: float = 0.0
+    smooth: float | None = None
     stroke_size: float | Literal["auto"] = 1.0
     resumable: bool = False
 
@@ -51,12 +55,21 @@ class ClipOptions:
             raise ConfigError(f"codec must be one of {', '.join(CODECS)}, not {self.codec}")
         if self.quality is not None and not 0 <= self.quality <= 63:
             raise ConfigError(f"quality must be a whole number from 0 to 63, not {self.quality}")
-        if not 0 <= self.smooth <= 1:
+        if self.smooth is not None and not 0 <= self.smooth <= 1:
             raise ConfigError(f"smooth must be a number from 0 to 1, not {self.smooth}")
         if self.end is not None and self.end <= (self.start or 0):
             raise ConfigError("end must be later than start")
         if self.frame is not None and (self.start, self.end) != (None, None):
             raise ConfigError("frame takes one picture; start and end cut a clip: give either")
+
+    def share(self) -> float:
+        """What ``smooth`` comes to on this machine. Raises ConfigError where OpenCV is missing."""
+        there = importlib.util.find_spec("cv2") is not None
+        if self.smooth is None:
+            return USUAL_SMOOTH if there else 0.0
+        if self.smooth and not there:
+            raise ConfigError(f"smooth takes OpenCV: {INSTALL}")
+        return self.smooth
 
 
 def is_clip(path: PictureFile) -> bool:

@@ -59,7 +59,8 @@ class Parts:
     """The folder for a target; ``settings`` are all that its frames depend on, by option.
 
     Parts are files of packets, numbered from 0, each whole or not there. Beside the last lies the
-    gate's state after it. Raises ClipWriteError where the folder's are of other settings; OSError.
+    smoother's state after it. Raises ClipWriteError where the folder's are of other settings;
+    OSError.
     """
 
     def __init__(self, target: Path, settings: Mapping[str, str]) -> None:
@@ -77,7 +78,7 @@ class Parts:
             return max(int(packet[0]) for packet in _packets(file, skip=True))
 
     def state(self) -> State:
-        """The gate's after it."""
+        """The smoother's after it."""
         file = self._state(self.count)
         if not file.exists():
             return State()
@@ -94,7 +95,7 @@ class Parts:
         self.count += 1
 
     def keep_state(self, state: State) -> None:
-        """Keep the gate's after the part that is being written."""
+        """Keep the smoother's after the part that is being written."""
         if state.photo is not None and state.shown is not None:
             with atomic_write(self._state(self.count + 1)) as file:
                 np.savez(file, photo=state.photo, shown=state.shown)
@@ -127,7 +128,7 @@ class Parts:
 
     def remove(self) -> None:
         """Delete the folder, but not what isn't of it."""
-        for pattern in ("*.part", "*.gate", SETTINGS):
+        for pattern in ("*.part", "*.shown", SETTINGS):
             for file in self.folder.glob(pattern):
                 file.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
@@ -158,7 +159,7 @@ class Parts:
         return self.folder / f"{number:06}.part"
 
     def _state(self, count: int) -> Path:
-        return self.folder / f"{count:06}.gate"
+        return self.folder / f"{count:06}.shown"
 
     @contextlib.contextmanager
     def _opened(self, number: int) -> Iterator[tuple[Head, BinaryIO]]:

@@ -1,4 +1,9 @@
-"""A gate in time: where the input stands still, the result stands still."""
+"""Against flicker: strokes move along with what a clip shows, instead of jumping.
+
+A network paints each frame afresh. Here what was shown of the frame before is moved along with the
+clip, and stays in part where the two frames show the same. (In kind: Ruder et al. 2016, Artistic
+style transfer for videos, whose optimization begins so.)
+"""
 
 from __future__ import annotations
 
@@ -6,39 +11,44 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 # What of the frame before is kept at most: of all of it nothing new would ever be seen.
 LARGEST = 0.95
-# Pixels on either side over which changes of the input are averaged: 9 across.
-RADIUS = 4
-# Mean change of the input, in levels of 255, up to which a place stands still, and from which on it
-# moves. A camera's noise is below, an edge that moves by a pixel above.
-STILL, MOVES = 2.0, 4.0
-# Mean difference around a place between what was shown and what is painted now, up to which the
-# former stays, and from which on nothing of it does: strokes of what moves reach further than it
-# does, and would leave a trail where the photograph stands still.
-NEAR, FAR = 10.0, 20.0
-# Mean change of a whole frame, in levels, that is a cut.
-CUT = 25.0
+# Sides of the squares over which changes are averaged, in pixels of half the size.
+SQUARE, FIELD = 5, 9
+# Mean change of the photograph less the motion, in levels of 255, up to which a place is the same,
+# and from which on it is another, covered or uncovered.
+SAME, OTHER = 2.0, 5.0
+# Pixels of half the size by which motion may be wrong without a place being taken for another.
+WRONG = 0.5
+# Mean difference around a place between what was shown and what is painted now, by the colour that
+# has most of it: strokes that jump come to less than the one, fields that change their colour to
+# more than the other. Of those a smaller share stays: strokes reach further than what moves, and
+# much of it would be a trail where the photograph stands still.
+NEAR, FAR, TRAIL = 6.0, 14.0, 0.7
+# Mean change of a whole frame less the motion, in levels, that is a cut.
+CUT = 12.0
 
 
 @dataclass(frozen=True)
 class State:
-    """What a gate knows of the frame before: the photograph (H, W, 3), and what was shown of it."""
+    """What a smoother knows of the frame before: the photograph at half the size of what is shown
+    (H/2, W/2, 3), and what was shown of it (H, W, 3).
+    """
 
     photo: Pixels | None = None
     shown: Floats | None = None
 
 
-class Gate:
+class Smoother:
     """Call it with each frame (H, W, 3) and what was painted of it, in order; gives what to show.
 
-    ``smooth`` 0..1 is the share of the frame shown before that stays where nothing moves; 0 gives
-    back what was painted. At a cut it begins anew; from a ``state`` it goes on.
+    ``smooth`` 0..1 is the share of what was shown before that stays where a frame shows the same as
+    the one before; 0 gives back what was painted, and needs no OpenCV. At a cut it begins anew;
+    from a ``state`` it goes on.
     """
 
     def __init__(self, smooth: float, state: State | None = None) -> None:
@@ -48,46 +58,54 @@ class Gate:
 
     def state(self) -> State:
         """What it knows by now."""
-        # Shown is written over from frame to frame.
-        return State(self._photo, None if self._shown is None else self._shown.copy())
+        return State(self._photo, self._shown)
 
     def __call__(self, photo: Pixels, painted: Pixels) -> Pixels:
         if not self.share:
             return painted
-        before, self._photo = self._photo, photo
-        if before is None or self._shown is None or self._shown.shape != painted.shape:
-            self._shown = painted.astype(np.float32)
-            return painted
-        changes = changed(before, photo)
-        if changes.mean() > CUT:
-            self._shown = painted.astype(np.float32)
-            return painted
-        kept = self.share * falling(changes, STILL, MOVES)
-        if kept.shape != painted.shape[:2]:
-            # Painted at another size, as --max-size has it.
-            size = painted.shape[1], painted.shape[0]
-            kept = np.asarray(Image.fromarray(kept).resize(size, Image.Resampling.BILINEAR))
-        strayed = changed(np.rint(self._shown).astype(np.uint8), painted)
-        kept = kept * falling(strayed, NEAR, FAR)
+        from fastnst.video.flow import enlarged, flow, moved, resized
+
+        size = painted.shape[0], painted.shape[1]
+        half = max(1, size[0] // 2), max(1, size[1] // 2)
+        before, self._photo = self._photo, resized(photo, half)
+        if before is None or self._shown is None:
+            return self._anew(painted)
+        if before.shape != self._photo.shape or self._shown.shape != painted.shape:
+            return self._anew(painted)
+        field = flow(before, self._photo)
+        kept = self._kept(before, field, resized(painted, half))
+        if kept is None:
+            return self._anew(painted)
         # In float: of bytes a small difference would be rounded away each time, and stay for ever.
-        shown = self._shown
+        shown: Floats = moved(self._shown, enlarged(field, size), fine=True)
         shown -= painted
-        shown *= kept[..., None]
+        shown *= resized(kept, size)[..., None]
         shown += painted
-        return np.rint(shown).astype(np.uint8)
+        self._shown = shown
+        result: Pixels = np.rint(shown).clip(0, 255).astype(np.uint8)
+        return result
 
+    def _anew(self, painted: Pixels) -> Pixels:
+        self._shown = painted.astype(np.float32)
+        return painted
 
-def changed(before: Pixels, after: Pixels) -> Floats:
-    """How much each place (H, W) has changed around it, in levels: the mean over the channels and
-    9 x 9 pixels.
-    """
-    # The absolute difference of bytes, which a subtraction would carry over.
-    apart = np.maximum(before, after) - np.minimum(before, after)
-    # Four times as many levels, so that averages of a few are not rounded to one.
-    levels = (apart.astype(np.uint16).sum(axis=2) * 4 // 3).clip(0, 255).astype(np.uint8)
-    blurred = Image.fromarray(levels).filter(ImageFilter.BoxBlur(RADIUS))
-    result: Floats = np.asarray(blurred).astype(np.float32) * np.float32(0.25)
-    return result
+    def _kept(self, before: Pixels, field: Floats, painted: Pixels) -> Floats | None:
+        """The share (H, W) of what was shown that stays, all at half the size; None at a cut."""
+        from fastnst.video.flow import around, enters, moved, resized, steepness
+
+        assert self._photo is not None
+        assert self._shown is not None
+        apart = moved(before, field).astype(np.int16) - self._photo
+        change = np.abs(apart).sum(axis=2, dtype=np.int16).astype(np.float32) / 3
+        if change.mean() > CUT:
+            return None
+        change = around(change - WRONG * steepness(self._photo), SQUARE)
+        strayed = moved(resized(self._shown, painted.shape[:2]), field) - painted
+        other = np.abs(around(strayed, FIELD)).max(axis=2)
+        near = TRAIL + (1 - TRAIL) * falling(other, NEAR, FAR)
+        kept: Floats = self.share * falling(change, SAME, OTHER) * near
+        kept[enters(field)] = 0
+        return kept
 
 
 def falling(changes: Floats, few: float, many: float) -> Floats:

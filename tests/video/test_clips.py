@@ -20,7 +20,6 @@ from fastnst.video.options import ClipOptions
 
 av = pytest.importorskip("av", reason="the extra 'video' is not installed")
 from fastnst.video.clips import ClipJob, stylize_clip  # noqa: E402
-from fastnst.video.smooth import Gate  # noqa: E402
 
 LOSSLESS = ClipOptions(codec="ffv1")
 
@@ -298,34 +297,6 @@ def test_without_pyav_a_line_names_the_extra_and_pictures_never_load_it(
     monkeypatch.setitem(sys.modules, "av", None)
     assert main(["apply", str(model), str(source)]) == EXIT_USAGE
     assert "fastnst[video]" in one_line(capsys)
-
-
-def test_the_gate_calms_noise_begins_anew_at_a_cut_and_leaves_what_moves():
-    rng = np.random.default_rng(0)
-    still = photo(96, 64).astype(int)
-
-    def noisy() -> np.ndarray:
-        return np.clip(still + rng.normal(0, 1.5, still.shape), 0, 255).astype(np.uint8)
-
-    # A painter that makes much of little, as networks do.
-    gate, shown, painted = Gate(1.0), [], []
-    for _ in range(12):
-        frame = noisy()
-        painted.append(np.clip((frame.astype(int) - still) * 6 + 128, 0, 255).astype(np.uint8))
-        shown.append(gate(frame, painted[-1]))
-    calm, wild = (
-        np.std([f.astype(float) for f in kind[6:]], 0).mean() for kind in (shown, painted)
-    )
-    assert calm < 0.4 * wild
-    cut = 255 - noisy()
-    assert np.array_equal(gate(cut, cut), cut)
-    # An edge that moves by eight pixels a frame leaves no trail.
-    gate = Gate(1.0)
-    for place in (20, 28, 36):
-        moving = np.zeros((48, 96, 3), np.uint8)
-        moving[:, place:] = 200
-        found = gate(moving, moving)
-    assert np.abs(found[:, 20:36].astype(int) - moving[:, 20:36]).max() <= 2
 
 
 def test_high_dynamic_range_is_named_and_mapped(tmp_path):

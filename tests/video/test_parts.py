@@ -1,4 +1,4 @@
-"""Threads beside the caller's, the gate in time, and high dynamic range by its definitions."""
+"""Threads beside the caller's, and high dynamic range by its definitions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from fastnst.errors import ConfigError
 from fastnst.video.beside import ROOM, Ahead, Behind
 from fastnst.video.hdr import PEAK, WHITE, light_of_hlg, light_of_pq, pq_of, rolled_off, to_standard
 from fastnst.video.options import ClipOptions
-from fastnst.video.smooth import CUT, FAR, Gate
 
 
 def test_items_are_drawn_ahead_but_few_of_them():
@@ -63,56 +62,6 @@ def test_an_error_of_the_caller_ends_both():
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert threading.active_count() == before
-
-
-def noisy(rng, level=100):
-    return (level + rng.integers(-2, 3, (64, 64, 3))).astype(np.uint8)
-
-
-def test_the_gate_calms_noise_and_lets_through_what_moves():
-    rng = np.random.default_rng(0)
-    gate, shown = Gate(0.8), []
-    for _ in range(30):
-        painted = rng.integers(90, 110, (64, 64, 3), np.uint8)
-        shown.append(gate(noisy(rng), painted).astype(float))
-    assert np.std(shown[-1] - shown[-2]) < 0.3 * np.std(rng.integers(90, 110, 9999)) * 2**0.5
-    # An edge that moves by 2 pixels leaves no trail behind it.
-    gate = Gate(1.0)
-    for place in range(10, 50, 2):
-        photo = np.full((64, 64, 3), 20, np.uint8)
-        photo[:, place:] = 220
-        assert (
-            gate(photo, photo)[:, place - 2 : place + 2] == photo[:, place - 2 : place + 2]
-        ).all()
-
-
-def test_strokes_that_reach_further_than_what_moves_leave_no_trail():
-    """A box on a wall, painted with a rim around it where the wall stands still."""
-    gate = Gate(1.0)
-    for place in range(20, 100, 8):
-        photo, painted = np.full((2, 96, 160, 3), 200, np.uint8)
-        painted[28:68, place - 20 : place + 40] = 255
-        photo[40:56, place : place + 20] = painted[40:56, place : place + 20] = 90
-        shown = gate(photo, painted).astype(int)
-    assert np.abs(shown - painted).max() <= FAR
-
-
-def test_a_cut_begins_anew_and_what_stands_still_comes_to_rest():
-    gate = Gate(1.0)
-    dark, light = (np.full((32, 32, 3), level, np.uint8) for level in (10, 10 + int(CUT) + 2))
-    gate(dark, dark)
-    assert (gate(light, light) == light).all()
-    # A small step of what is painted is not kept for ever by rounding.
-    for _ in range(200):
-        shown = gate(light, light + 1)
-    assert (shown == light + 1).all()
-
-
-def test_0_changes_nothing():
-    gate, rng = Gate(0.0), np.random.default_rng(0)
-    for _ in range(3):
-        painted = noisy(rng)
-        assert gate(noisy(rng), painted) is painted
 
 
 def test_pq_and_hlg_are_those_of_their_standards():

@@ -121,7 +121,7 @@ def test_a_part_of_a_clip_is_resumed_in_its_own_times(tmp_path):
     options = ClipOptions("ffv1", start=2, end=15, resumable=True)
     folder = interrupted(source, tmp_path / "out.mkv", options, 150)
     # 150 frames last 7.5 s, of which three parts of 2 s are finished.
-    names = ["000000.part", "000001.part", "000002.part", "settings.json"]
+    names = ["000000.part", "000001.part", "000002.part", "000003.shown", "settings.json"]
     assert sorted(path.name for path in folder.iterdir()) == names
     stylize_clip(ClipJob(source, tmp_path / "out.mkv", options), same)
     stylize_clip(
@@ -154,7 +154,7 @@ def test_other_options_another_clip_or_a_damaged_folder_are_told(tmp_path):
     assert {path: path.read_bytes() for path in folder.iterdir()} == parts
 
 
-@pytest.mark.parametrize("name", ["settings.json", "000000.part", "000002.part", "000003.gate"])
+@pytest.mark.parametrize("name", ["settings.json", "000000.part", "000002.part", "000003.shown"])
 @pytest.mark.parametrize("content", [b"", b"[]\n", b"{}\nabc"])
 def test_a_folder_that_a_disk_has_damaged_is_told(name, content, tmp_path):
     source, target = varied(tmp_path / "in.mp4", 9), tmp_path / "out.mkv"
