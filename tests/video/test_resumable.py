@@ -49,10 +49,15 @@ print(stylize_clip(ClipJob(Path(source), Path(target), options), paint), painted
 
 
 def varied(path: Path, seconds: int = 20) -> Path:
-    """A clip of a variable rate that doesn't begin at 0, with sound."""
+    """A clip of a variable rate that doesn't begin at 0, with sound: a camera's noise, and beside
+    it something that moves.
+    """
     gaps = np.random.default_rng(3).integers(10, 90, seconds * 20)
     times = [500, *(500 + np.cumsum(gaps)).tolist()]
-    return make_clip(path, frames_of(len(times)), times, sound="aac")
+    frames = frames_of(len(times), 16)
+    still = np.random.default_rng(4).integers(98, 103, (len(times), 48, 48, 3), np.uint8)
+    both = [np.hstack([noise, moves]) for noise, moves in zip(still, frames, strict=True)]
+    return make_clip(path, both, times, sound="aac")
 
 
 def run(source: Path, target: Path, codec: str, smooth: float, at: object) -> tuple[int, str]:
