@@ -63,13 +63,20 @@ class ClipOptions:
             raise ConfigError("frame takes one picture; start and end cut a clip: give either")
 
     def share(self) -> float:
-        """What ``smooth`` comes to on this machine. Raises ConfigError where OpenCV is missing."""
-        there = importlib.util.find_spec("cv2") is not None
-        if self.smooth is None:
-            return USUAL_SMOOTH if there else 0.0
-        if self.smooth and not there:
-            raise ConfigError(f"smooth takes OpenCV: {INSTALL}")
-        return self.smooth
+        """What ``smooth`` comes to on this machine. Raises ConfigError where it takes OpenCV, which
+        is missing or can't be loaded.
+        """
+        if self.smooth == 0:
+            return 0.0
+        try:
+            import cv2  # noqa: F401
+        except ImportError as error:
+            if error.name != "cv2":
+                raise ConfigError(f"smooth 0 does without OpenCV, which fails: {error}") from error
+            if self.smooth is None:
+                return 0.0
+            raise ConfigError(f"smooth takes OpenCV: {INSTALL}") from error
+        return USUAL_SMOOTH if self.smooth is None else self.smooth
 
 
 def is_clip(path: PictureFile) -> bool:

@@ -172,9 +172,14 @@ def test_0_changes_nothing_and_takes_no_opencv(monkeypatch):
         assert smoother(noisy(rng), painted) is painted
 
 
-def test_without_opencv_the_default_is_none_and_asking_for_it_is_told(monkeypatch):
+def test_without_opencv_the_default_is_none_and_asking_for_it_is_told(monkeypatch, tmp_path):
     assert ClipOptions().share() == USUAL_SMOOTH
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.delitem(sys.modules, "cv2")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
     assert (ClipOptions().share(), ClipOptions(smooth=0.0).share()) == (0, 0)
     with pytest.raises(ConfigError, match=r"fastnst\[video\]"):
         ClipOptions(smooth=0.5).share()
+    (tmp_path / "cv2.py").write_text("raise ImportError('no libGL')")
+    for asked in (None, 0.5):
+        with pytest.raises(ConfigError, match="no libGL"):
+            ClipOptions(smooth=asked).share()
