@@ -42,6 +42,7 @@ PAINTINGS = {
     "the_red_tree": ("The Red Tree", "Piet Mondrian"),
     "the_scream": ("The Scream", "Edvard Munch"),
     "the_sun": ("The Sun", "Edvard Munch"),
+    "tree_of_life": ("Tree of Life", "Gustav Klimt"),
     "udnie": ("Udnie", "Francis Picabia"),
     "wave": ("The Great Wave", "Katsushika Hokusai"),
     "wheatfield_with_crows": ("Wheatfield with Crows", "Vincent van Gogh"),
