@@ -176,16 +176,21 @@ def _run(
     """
     frames = 0
     rest: Piece | None = None
-    with Behind(sink.write) as behind, Ahead(reader) as pieces:
+
+    def show(both: tuple[Piece, Pixels]) -> None:
+        piece, painted = both
+        assert piece.pixels is not None
+        before = smoother.state() if sink.begins(piece.pts) else None
+        pixels = smoother(piece.pixels, painted)
+        time = piece.pts, piece.duration
+        sink.write(Painted(pixels, _look(reader, pixels), time, piece.packets, before))
+
+    with Behind(show) as behind, Ahead(reader) as pieces:
         for piece in pieces:
             if piece.pixels is None:
                 rest = piece
                 continue
-            before = smoother.state() if sink.begins(piece.pts) else None
-            pixels = smoother(piece.pixels, paint(piece.pixels))
-            time = piece.pts, piece.duration
-            behind.put(Painted(pixels, _look(reader, pixels), time, piece.packets, before))
-            piece.pixels = None
+            behind.put((piece, paint(piece.pixels)))
             frames += 1
             if watch is not None:
                 watch(_progress(reader, piece, frames))

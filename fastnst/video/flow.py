@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -54,11 +55,23 @@ def moved(frame: NDArray[Any], field: Floats, fine: bool = False) -> NDArray[Any
     """A frame (H, W, 3) as the next one shows it, by a flow (H, W, 2): linear, or ``fine``, cubic,
     which keeps what is moved again and again from blurring. Its edge goes on beyond it.
     """
-    height, width = field.shape[:2]
-    places = field + np.stack(np.meshgrid(*map(np.arange, (width, height))), -1).astype(np.float32)
+    places = field + _grid(*field.shape[:2])
     way = cv2.INTER_CUBIC if fine else cv2.INTER_LINEAR
     result: NDArray[Any] = cv2.remap(frame, places, NONE, way, borderMode=cv2.BORDER_REPLICATE)
     return result
+
+
+@lru_cache(maxsize=2)
+def _grid(height: int, width: int) -> Floats:
+    """Each pixel's own column and row (H, W, 2)."""
+    rows, columns = np.indices((height, width), np.float32)
+    return np.stack([columns, rows], axis=-1)
+
+
+def difference(before: Pixels, after: Pixels) -> Floats:
+    """Of two frames (H, W, 3), in levels (H, W): the mean over the channels."""
+    apart = cv2.absdiff(before, after).astype(np.float32)
+    return np.asarray(cv2.transform(apart, np.full((1, 3), 1 / 3, np.float32)))
 
 
 def enters(field: Floats) -> NDArray[np.bool_]:

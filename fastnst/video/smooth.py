@@ -7,6 +7,7 @@ style transfer for videos, whose optimization begins so.)
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,17 +92,16 @@ class Smoother:
 
     def _kept(self, before: Pixels, field: Floats, painted: Pixels) -> Floats | None:
         """The share (H, W) of what was shown that stays, all at half the size; None at a cut."""
-        from fastnst.video.flow import around, enters, moved, resized, steepness
+        from fastnst.video.flow import around, difference, enters, moved, resized, steepness
 
         assert self._photo is not None
         assert self._shown is not None
-        apart = moved(before, field).astype(np.int16) - self._photo
-        change = np.abs(apart).sum(axis=2, dtype=np.int16).astype(np.float32) / 3
+        change = difference(moved(before, field), self._photo)
         if change.mean() > CUT:
             return None
         change = around(change - WRONG * steepness(self._photo), SQUARE)
         strayed = moved(resized(self._shown, painted.shape[:2]), field) - painted
-        other = np.abs(around(strayed, FIELD)).max(axis=2)
+        other = functools.reduce(np.maximum, np.moveaxis(np.abs(around(strayed, FIELD)), 2, 0))
         near = TRAIL + (1 - TRAIL) * falling(other, NEAR, FAR)
         kept: Floats = self.share * falling(change, SAME, OTHER) * near
         kept[enters(field)] = 0
