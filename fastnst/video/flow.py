@@ -47,8 +47,7 @@ def flow(before: Pixels, after: Pixels) -> Floats:
 def enlarged(field: Floats, size: tuple[int, int]) -> Floats:
     """A flow for frames of ``size``, rows and columns, from that of smaller ones."""
     by = np.array([size[1] / field.shape[1], size[0] / field.shape[0]], np.float32)
-    result: Floats = resized(field, size) * by
-    return result
+    return np.asarray(resized(field * by, size))
 
 
 def moved(frame: NDArray[Any], field: Floats, fine: bool = False) -> NDArray[Any]:
@@ -72,6 +71,16 @@ def difference(before: Pixels, after: Pixels) -> Floats:
     """Of two frames (H, W, 3), in levels (H, W): the mean over the channels."""
     apart = cv2.absdiff(before, after).astype(np.float32)
     return np.asarray(cv2.transform(apart, np.full((1, 3), 1 / 3, np.float32)))
+
+
+def blended(before: Floats, after: Pixels, share: Floats) -> Floats:
+    """``share`` (H, W), 0..1, of ``before`` and the rest of ``after``, both (H, W, 3)."""
+    return np.asarray(cv2.blendLinear(before, after.astype(np.float32), share, 1 - share))
+
+
+def rounded(values: Floats) -> Pixels:
+    """Levels as bytes."""
+    return np.asarray(cv2.convertScaleAbs(np.maximum(values, 0)))
 
 
 def enters(field: Floats) -> NDArray[np.bool_]:

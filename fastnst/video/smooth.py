@@ -64,7 +64,7 @@ class Smoother:
     def __call__(self, photo: Pixels, painted: Pixels) -> Pixels:
         if not self.share:
             return painted
-        from fastnst.video.flow import enlarged, flow, moved, resized
+        from fastnst.video.flow import blended, enlarged, flow, moved, resized, rounded
 
         size = painted.shape[0], painted.shape[1]
         half = max(1, size[0] // 2), max(1, size[1] // 2)
@@ -78,13 +78,9 @@ class Smoother:
         if kept is None:
             return self._anew(painted)
         # In float: of bytes a small difference would be rounded away each time, and stay for ever.
-        shown: Floats = moved(self._shown, enlarged(field, size), fine=True)
-        shown -= painted
-        shown *= resized(kept, size)[..., None]
-        shown += painted
-        self._shown = shown
-        result: Pixels = np.rint(shown).clip(0, 255).astype(np.uint8)
-        return result
+        shown = moved(self._shown, enlarged(field, size), fine=True)
+        self._shown = blended(shown, painted, resized(kept, size))
+        return rounded(self._shown)
 
     def _anew(self, painted: Pixels) -> Pixels:
         self._shown = painted.astype(np.float32)
