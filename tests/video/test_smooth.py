@@ -10,6 +10,7 @@ from helpers import make_picture
 from PIL import Image
 
 from fastnst.errors import ConfigError
+from fastnst.video.clips import ClipJob, _settings
 from fastnst.video.options import USUAL_SMOOTH, ClipOptions
 from fastnst.video.smooth import CUT, Smoother
 
@@ -183,3 +184,14 @@ def test_without_opencv_the_default_is_none_and_asking_for_it_is_told(monkeypatc
     for asked in (None, 0.5):
         with pytest.raises(ConfigError, match="no libGL"):
             ClipOptions(smooth=asked).share()
+
+
+def test_a_run_with_opencv_does_not_go_on_where_one_without_it_ended(monkeypatch, tmp_path):
+    """The default is another there, and so are the frames."""
+    source = tmp_path / "a.mp4"
+    source.write_bytes(b"x")
+    told = [_settings(ClipJob(source, source, ClipOptions()), "h264")["--smooth"]]
+    monkeypatch.delitem(sys.modules, "cv2")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    told.append(_settings(ClipJob(source, source, ClipOptions()), "h264")["--smooth"])
+    assert told == [str(USUAL_SMOOTH), "0.0"]
