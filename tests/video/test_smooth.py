@@ -9,10 +9,12 @@ import pytest
 from helpers import make_picture
 from PIL import Image
 
-from fastnst.errors import ConfigError
-from fastnst.video.clips import ClipJob, _settings
-from fastnst.video.options import USUAL_SMOOTH, ClipOptions
-from fastnst.video.smooth import CUT, Smoother
+for needed in ("av", "cv2"):
+    pytest.importorskip(needed, reason="the extra 'video' is not installed")
+from fastnst.errors import ConfigError  # noqa: E402
+from fastnst.video.clips import ClipJob, _settings  # noqa: E402
+from fastnst.video.options import USUAL_SMOOTH, ClipOptions  # noqa: E402
+from fastnst.video.smooth import CUT, Smoother  # noqa: E402
 
 
 def textured(height: int, width: int) -> np.ndarray:
