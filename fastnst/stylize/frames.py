@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from fastnst.image import limited_size, resize
-from fastnst.stylize.effects import Pixels
+from fastnst.stylize.bands import Pixels
 from fastnst.stylize.file_options import FileOptions
 from fastnst.stylize.stylizer import Stylizer
 from fastnst.video.options import require_av

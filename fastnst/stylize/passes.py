@@ -14,7 +14,8 @@ from fastnst.machine.memory import is_out_of_memory
 from fastnst.networks.architecture import SMALLEST
 from fastnst.strips.network import STRIP, StripNetwork
 from fastnst.strips.plan import ARRAY, Pass, Plan, plan_picture, plan_strips
-from fastnst.stylize.effects import BAND, Network, Pixels, Size
+from fastnst.stylize.bands import BAND, Pixels, Size
+from fastnst.stylize.coarse_to_fine import Network
 from fastnst.stylize.file_options import FileOptions
 
 

@@ -19,15 +19,9 @@ import numpy as np
 
 from fastnst.checkpoint.mixing import Part, mixed
 from fastnst.engines.engine import Engine
-from fastnst.stylize.effects import (
-    Effects,
-    Network,
-    Pixels,
-    Size,
-    each_band,
-    finished,
-    painted,
-)
+from fastnst.stylize.bands import Pixels, Size, each_band
+from fastnst.stylize.coarse_to_fine import Network, painted
+from fastnst.stylize.effects import Effects, finished
 
 # Of weights half way little of the style is seen: the style's share is the strength to this power,
 # by which results come about as near to the painting as a blend's (scripts/compare_strengths).

@@ -16,7 +16,9 @@ from fastnst.checkpoint.numpy_reader import read_arrays
 from fastnst.checkpoint.shipped import Origin, photograph_model
 from fastnst.engines.engine import Engine, open_engine
 from fastnst.image import Decoded, limit_long_side, read_decoded, resize, srgb_profile
-from fastnst.stylize.effects import Effects, Network, Pixels, Size, stylized
+from fastnst.stylize.bands import Pixels, Size
+from fastnst.stylize.coarse_to_fine import Network
+from fastnst.stylize.effects import Effects, stylized
 from fastnst.stylize.file_options import PLAIN, FileOptions, Finished
 from fastnst.stylize.passes import Passes, taken_pixels
 from fastnst.stylize.strength import Weaker
