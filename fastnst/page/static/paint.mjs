@@ -1,6 +1,7 @@
-// Coarse to fine, as fastnst/stylize/effects.py has it and explains it: the network first paints
+// Coarse to fine, as fastnst/stylize/coarse_to_fine.py has it and explains it: the network first paints
 // the picture small, and what it painted, enlarged and with the photograph's detail, again larger.
 
+import { withEdges } from "./edges.mjs";
 import { picture, resampled } from "./resample.mjs";
 
 export const SHORT_SIDE = 512;
@@ -93,6 +94,7 @@ export async function painted(most, network, photo, strokes, seen = () => {}) {
     result = await network(withDetail(coarse, resampled(photo, size), grid));
     putCoarse(result, coarse);
   }
+  if (enlarged > 1) result = withEdges(result, Math.min(1, Math.log2(enlarged)));
   const last = sizes.at(-1);
   const isWhole = last[0] >= full[0] && last[1] >= full[1];
   result = isWhole ? resampled(result, full) : withDetail(result, photo, last);
