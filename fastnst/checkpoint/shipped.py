@@ -15,9 +15,21 @@ _FOLDERS = (_PACKAGE / "checkpoints", _PACKAGE.parent / "checkpoints")
 
 
 def shipped_models() -> dict[str, Path]:
-    """The shipped checkpoints by their styles' names, sorted."""
+    """The shipped checkpoints by their styles' names, sorted: the gallery."""
+    return _first("*.ckpt")
+
+
+def named_models() -> dict[str, Path]:
+    """All shipped checkpoints that have a name: the gallery's, and after them those on networks
+    that take several times as long, which a gallery or a page doesn't wait for.
+    """
+    return {**shipped_models(), **_first("johnson/*.ckpt")}
+
+
+def _first(pattern: str) -> dict[str, Path]:
+    """The checkpoints of the first folder that has any, by their files' names, sorted."""
     for folder in _FOLDERS:
-        found = {path.stem: path for path in sorted(folder.glob("*.ckpt"))}
+        found = {path.stem: path for path in sorted(folder.glob(pattern))}
         if found:
             return found
     return {}
@@ -46,7 +58,7 @@ def find_model(model: Path) -> Path:
     # A path with a folder or a suffix names a file and nothing else.
     if os.path.exists(model) or model.suffix or model.name != str(model):
         return model
-    models = shipped_models()
+    models = named_models()
     if model.name in models:
         return models[model.name]
     if not models:
@@ -73,12 +85,12 @@ class Origin:
     def of(cls, path: Path) -> Origin:
         """The origin of a file. Raises CheckpointError where it can't be read."""
         whole = Path(os.path.abspath(path))
-        name = next((name for name, file in shipped_models().items() if file == whole), None)
+        name = next((name for name, file in named_models().items() if file == whole), None)
         return cls(name or str(whole), name is not None, _digest(whole))
 
     def file(self) -> Path:
         """The file. Raises CheckpointError where it is gone, or another one has its place."""
-        path = shipped_models().get(self.place) if self.is_shipped else Path(self.place)
+        path = named_models().get(self.place) if self.is_shipped else Path(self.place)
         if path is None:
             raise CheckpointError(f"{self.place}: no style of that name comes with this fastnst")
         if not os.path.isfile(path):

@@ -20,7 +20,7 @@ from PIL import Image
 import fastnst
 from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.checkpoint.numpy_reader import read_arrays
-from fastnst.checkpoint.shipped import Origin, shipped_models
+from fastnst.checkpoint.shipped import Origin, named_models, shipped_models
 from fastnst.engines import openvino_engine as engine
 from fastnst.engines import openvino_graph as graph
 from fastnst.engines.openvino_engine import OpenVinoEngine
@@ -259,7 +259,7 @@ def test_a_shipped_style_is_found_wherever_fastnst_is_installed(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     Path("wave").write_bytes(b"no checkpoint")
     assert pickle.loads(data).stylizer.name == "wave"
-    monkeypatch.setattr("fastnst.checkpoint.shipped.shipped_models", dict)
+    monkeypatch.setattr("fastnst.checkpoint.shipped.named_models", dict)
     with pytest.raises(CheckpointError, match="wave: no style of that name comes with"):
         pickle.loads(data)(pictures(1)[0])
 
@@ -329,6 +329,9 @@ def test_an_origin_is_a_whole_path_and_a_digest(path, tmp_path, monkeypatch):
     assert (origin.place, origin.is_shipped) == (str(path), False)
     assert origin.file() == path
     assert Origin.of(shipped_models()["wave"]).is_shipped
+    larger = Origin.of(named_models()["wave-johnson"])
+    assert (larger.place, larger.is_shipped) == ("wave-johnson", True)
+    assert larger.file() == named_models()["wave-johnson"]
     with pytest.raises(CheckpointError, match="can't be read"):
         Origin.of(tmp_path / "none.ckpt")
 
