@@ -24,11 +24,11 @@ BAND = 256
 REACH = 3
 
 
-def each_band(height: int, work: Callable[[slice], None]) -> None:
-    """``work`` on all bands of rows, as many at once as there are processors: NumPy and Pillow let
-    others compute meanwhile.
+def each_band(height: int, work: Callable[[slice], None], of: int = BAND) -> None:
+    """``work`` on all bands ``of`` so many rows, as many at once as there are processors: NumPy and
+    Pillow let others compute meanwhile.
     """
-    bands = [slice(top, min(height, top + BAND)) for top in range(0, height, BAND)]
+    bands = [slice(top, min(height, top + of)) for top in range(0, height, of)]
     if len(bands) == 1:
         return work(bands[0])
     with ThreadPoolExecutor(threads()) as pool:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +25,13 @@ from fastnst.stylize.bands import Pixels, Size, each_band, resampled, resampled_
 # A pass of the network over a picture of so many rows and columns, which is given once, so that its
 # memory can be had back before the pass takes most.
 Network = Callable[[Size, Callable[[], Pixels]], Pixels]
-T = TypeVar("T", bound=np.generic)
 
 # Octaves that steps may be longer than one each, all together: the fewer, the less time.
 SPARE_OCTAVES = 0.6
-# A blur's weights along a line, and the pixels on either side that it looks at.
-BLUR = (1, 4, 6, 4, 1)
+# Pixels on either side that a blur by 1, 4, 6, 4, 1 looks at, and rows of a band that stay in a
+# processor's own memory while they are blurred.
 HALO = 2
+FEW_ROWS = 64
 
 
 def painted(network: Network, held: list[Pixels], enlarged: float, used_up: bool = False) -> Pixels:
@@ -124,44 +123,34 @@ def with_edges(pixels: Pixels, amount: float) -> Pixels:
     """
     height = len(pixels)
     result = np.empty_like(pixels)
-    total = sum(BLUR) ** 2
 
     def band(rows: slice) -> None:
         low, high = max(0, rows.start - HALO), min(height, rows.stop + HALO)
         beyond = (low - rows.start + HALO, rows.stop + HALO - high)
         around = np.pad(pixels[low:high], (beyond, (HALO, HALO), (0, 0)), "edge")
         own = pixels[rows].astype(np.float32)
-        blurred = _blurred(_blurred(around.astype(np.uint16), 0), 1)
-        own += (own - blurred * np.float32(1 / total)) * np.float32(amount)
-        least, most = _extremes(around[1:-1, 1:-1])
-        result[rows] = np.rint(own).clip(least, most)
+        own += (own - _blurred(around)) * np.float32(amount)
+        steeper = np.rint(own).clip(0, 255).astype(np.uint8)
+        inner = around[1:-1, 1:-1]
+        np.maximum(steeper, _of_three(np.minimum, inner), out=steeper)
+        np.minimum(steeper, _of_three(np.maximum, inner), out=result[rows])
 
-    each_band(height, band)
+    each_band(height, band, FEW_ROWS)
     return result
 
 
-def _blurred(values: NDArray[np.uint16], axis: int) -> NDArray[np.uint16]:
-    """Sums along an axis by ``BLUR``; bytes along two still fit."""
-    parts = _shifted(values, axis, len(BLUR))
-    result = parts[0] * np.uint16(BLUR[0])
-    for part, weight in zip(parts[1:], BLUR[1:], strict=True):
-        result += part * np.uint16(weight)
+def _blurred(pixels: Pixels) -> NDArray[np.float32]:
+    """By 1, 4, 6, 4, 1 along columns and rows, which is by 1, 1 four times; without the halo."""
+    sums = pixels.astype(np.uint16)
+    for _ in range(4):
+        sums = sums[1:] + sums[:-1]
+    for _ in range(4):
+        sums = sums[:, 1:] + sums[:, :-1]
+    return sums.astype(np.float32) / np.float32(256)
+
+
+def _of_three(choose: np.ufunc, pixels: Pixels) -> Pixels:
+    """``choose`` of the 3 x 3 pixels around each; without the outermost."""
+    three = choose(choose(pixels[2:], pixels[1:-1]), pixels[:-2])
+    result: Pixels = choose(choose(three[:, 2:], three[:, 1:-1]), three[:, :-2])
     return result
-
-
-def _extremes(values: Pixels) -> tuple[Pixels, Pixels]:
-    """The least and the most of the 3 x 3 pixels around each."""
-    least = most = values
-    for axis in (0, 1):
-        one, two, three = _shifted(least, axis, 3)
-        least = np.minimum(np.minimum(one, two), three)
-        one, two, three = _shifted(most, axis, 3)
-        most = np.maximum(np.maximum(one, two), three)
-    return least, most
-
-
-def _shifted(values: NDArray[T], axis: int, count: int) -> list[NDArray[T]]:
-    """``count`` parts, each a pixel further along the axis, as long as all have values."""
-    length = values.shape[axis] - count + 1
-    places = (slice(None),) * axis
-    return [values[(*places, slice(at, at + length))] for at in range(count)]
