@@ -80,7 +80,9 @@ class Reader:
         self._timeless = 0
 
     def __iter__(self) -> Iterator[Piece]:
-        self.clip.picture.thread_type = "AUTO"
+        # Several frames at once would be no faster beside the network, and FFmpeg may then hand out
+        # a damaged frame before it is known to be one.
+        self.clip.picture.thread_type = "SLICE"
         waiting: list[Packet[Stream]] = []
         for packet in itertools.chain(self._packets(), [None]):
             if packet is None or packet.stream is self.clip.picture:
