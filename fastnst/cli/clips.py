@@ -49,6 +49,11 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
         f"shows (default: {USUAL_SMOOTH}; 0: each frame as the picture would be)",
     )  # fmt: skip
     group.add_argument(
+        "--paint-every", type=int, default=1, metavar="N",
+        help="faster: paint one of N frames, and move strokes to those between, along with what "
+        "the clip shows (default: 1)",
+    )  # fmt: skip
+    group.add_argument(
         "--resumable", action="store_true",
         help="keep finished parts beside the result until it is whole: the same command goes on "
         "where a run was ended",
@@ -60,7 +65,7 @@ def clip_options(arguments: argparse.Namespace) -> ClipOptions:
     strokes = 1.0 if arguments.stroke_size is None else arguments.stroke_size
     return ClipOptions(
         arguments.codec, arguments.quality, arguments.preset, arguments.start, arguments.end,
-        arguments.frame, arguments.smooth, strokes, arguments.resumable,
+        arguments.frame, arguments.smooth, strokes, arguments.paint_every, arguments.resumable,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +17,7 @@ from PIL import Image
 from fastnst.errors import ClipReadError, ClipWriteError, ConfigError
 from fastnst.machine.files import atomic_write, reason, sha256_file
 from fastnst.video.beside import Ahead, Behind
+from fastnst.video.between import Between
 from fastnst.video.encode import Look, Painted, check_settings, choose_encoder
 from fastnst.video.options import INSTALL, ClipOptions
 from fastnst.video.part import Part, exact, part_of
@@ -80,6 +81,7 @@ def stylize_clip(job: ClipJob, paint: Paint, watch: Watch | None = None) -> str:
     """
     encoder = choose_encoder(job.options.codec, job.target)
     check_settings(encoder, job.options)
+    job.options.every()
     jumps = job.options.smooth is None and not job.options.share()
     try:
         with Clip(job.source) as clip:
@@ -104,7 +106,9 @@ def _at_once(job: ClipJob, reader: Reader, paint: Paint, watch: Watch | None) ->
     with atomic_write(job.target, job.overwrite) as file:
         writer = Writer(file, job.target, reader.clip, reader.others, job.options, job.metadata)
         try:
-            last = _run(reader, writer, paint, watch, Smoother(job.options.share()))
+            last = _run(
+                reader, writer, paint, watch, Smoother(job.options.share()), job.options.every()
+            )
             if last is None:
                 raise _nothing(reader)
             writer.close(last.packets)
@@ -123,7 +127,7 @@ def _by_parts(
     smoother = Smoother(job.options.share(), parts.state())
     began = parts.count
     with PartsWriter(parts, job.target, clip, job.options) as writer:
-        last = _run(reader, writer, paint, watch, smoother)
+        last = _run(reader, writer, paint, watch, smoother, job.options.every())
         if last is not None:
             writer.close([])
     if not parts.count:
@@ -169,31 +173,40 @@ def frame_at(
 
 
 def _run(
-    reader: Reader, sink: Sink, paint: Paint, watch: Watch | None, smoother: Smoother
+    reader: Reader, sink: Sink, paint: Paint, watch: Watch | None, smoother: Smoother, every: int
 ) -> Piece | None:
-    """Paint all frames into a sink, but for what comes after the last, which is returned; None
-    where there is no frame.
+    """Paint one of ``every`` frames into a sink, and what lies between them, but for what comes
+    after the last frame, which is returned; None where there is none.
     """
     frames = 0
     rest: Piece | None = None
+    between = Between(every, paint)
 
-    def show(both: tuple[Piece, Pixels]) -> None:
-        piece, painted = both
-        assert piece.pixels is not None
-        before = smoother.state() if sink.begins(piece.pts) else None
-        pixels = smoother(piece.pixels, painted)
-        time = piece.pts, piece.duration
-        sink.write(Painted(pixels, _look(reader, pixels), time, piece.packets, before))
-
-    with Behind(show) as behind, Ahead(reader) as pieces:
+    def pictures(pieces: Iterator[Piece]) -> Iterator[tuple[Piece, Pixels]]:
+        nonlocal rest
         for piece in pieces:
             if piece.pixels is None:
                 rest = piece
-                continue
-            behind.put((piece, paint(piece.pixels)))
-            frames += 1
+            else:
+                yield piece, piece.pixels
+
+    def show(both: tuple[list[tuple[Piece, Pixels]], Pixels]) -> None:
+        group, painted = both
+        # A part begins with a frame that is painted, so that a run that goes on knows it too.
+        last, photo = group[-1]
+        before = smoother.state() if sink.begins(last.pts) else None
+        results = between([pixels for _, pixels in group], smoother(photo, painted))
+        for (piece, _), pixels in zip(group, results, strict=True):
+            time, state = (piece.pts, piece.duration), before if piece is last else None
+            sink.write(Painted(pixels, _look(reader, pixels), time, piece.packets, state))
+
+    with Behind(show) as behind, Ahead(reader) as pieces:
+        for group in between.groups(pictures(pieces)):
+            last, pixels = group[-1]
+            behind.put((group, paint(pixels)))
+            frames += len(group)
             if watch is not None:
-                watch(_progress(reader, piece, frames))
+                watch(_progress(reader, last, frames))
     return rest if frames else None
 
 

@@ -73,9 +73,12 @@ def difference(before: Pixels, after: Pixels) -> Floats:
     return np.asarray(cv2.transform(apart, np.full((1, 3), 1 / 3, np.float32)))
 
 
-def blended(before: Floats, after: Pixels, share: Floats) -> Floats:
-    """``share`` (H, W), 0..1, of ``before`` and the rest of ``after``, both (H, W, 3)."""
-    return np.asarray(cv2.blendLinear(before, after.astype(np.float32), share, 1 - share))
+def blended(before: NDArray[Any], after: Pixels, share: Floats) -> NDArray[Any]:
+    """``share`` (H, W), 0..1, of ``before`` and the rest of ``after``, both (H, W, 3), in the type
+    of ``before``.
+    """
+    after = after.astype(before.dtype, copy=False)
+    return np.asarray(cv2.blendLinear(before, after, share, 1 - share))
 
 
 def rounded(values: Floats) -> Pixels:

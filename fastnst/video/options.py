@@ -23,6 +23,8 @@ INSTALL = "pip install 'fastnst[video]'"
 # How much of what was shown before stays, unless told, where OpenCV is there: halves flicker or
 # better, and keeps nothing for long.
 USUAL_SMOOTH = 0.7
+# Of how many frames at most one is painted: those between wait for it, in memory.
+FARTHEST = 10
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,10 @@ class ClipOptions:
     time instead. ``smooth`` 0..1 is how much of the frame before stays, moved along with what the
     clip shows; None stands for ``USUAL_SMOOTH``, or for 0 without OpenCV, which it takes.
     ``stroke_size`` is for frames what the effect of that name is for pictures, 1 unless told:
-    coarse to fine takes twice as long, and what pans smoothly flickers with it. ``resumable`` keeps
-    finished parts beside the target for another run to go on from. Raises ConfigError for values
-    out of range.
+    coarse to fine takes twice as long, and what pans smoothly flickers with it. Of ``paint_every``
+    frames one is painted, and the ones between are moved from it and the next, which takes OpenCV.
+    ``resumable`` keeps finished parts beside the target for another run to go on from. Raises
+    ConfigError for values out of range.
     """
 
     codec: str = "auto"
@@ -48,6 +51,7 @@ class ClipOptions:
     frame: float | None = None
     smooth: float | None = None
     stroke_size: float | Literal["auto"] = 1.0
+    paint_every: int = 1
     resumable: bool = False
 
     def __post_init__(self) -> None:
@@ -57,6 +61,10 @@ class ClipOptions:
             raise ConfigError(f"quality must be a whole number from 0 to 63, not {self.quality}")
         if self.smooth is not None and not 0 <= self.smooth <= 1:
             raise ConfigError(f"smooth must be a number from 0 to 1, not {self.smooth}")
+        if not 1 <= self.paint_every <= FARTHEST:
+            raise ConfigError(
+                f"paint_every must be a whole number from 1 to {FARTHEST}, not {self.paint_every}"
+            )
         if self.end is not None and self.end <= (self.start or 0):
             raise ConfigError("end must be later than start")
         if self.frame is not None and (self.start, self.end) != (None, None):
@@ -68,15 +76,30 @@ class ClipOptions:
         """
         if self.smooth == 0:
             return 0.0
-        try:
-            import cv2  # noqa: F401
-        except ImportError as error:
-            if error.name != "cv2":
-                raise ConfigError(f"smooth 0 does without OpenCV, which fails: {error}") from error
-            if self.smooth is None:
-                return 0.0
-            raise ConfigError(f"smooth takes OpenCV: {INSTALL}") from error
+        if not _has_opencv("smooth", self.smooth is not None, "smooth 0"):
+            return 0.0
         return USUAL_SMOOTH if self.smooth is None else self.smooth
+
+    def every(self) -> int:
+        """``paint_every``. Raises ConfigError where it takes OpenCV, as ``share``."""
+        if self.paint_every > 1:
+            _has_opencv("paint_every", True, "paint_every 1")
+        return self.paint_every
+
+
+def _has_opencv(option: str, asked: bool, without: str) -> bool:
+    """Whether it can be loaded. Raises ConfigError where it is broken, or where an option is
+    ``asked`` for that takes it.
+    """
+    try:
+        import cv2  # noqa: F401
+    except ImportError as error:
+        if error.name != "cv2":
+            raise ConfigError(f"{without} does without OpenCV, which fails: {error}") from error
+        if asked:
+            raise ConfigError(f"{option} takes OpenCV: {INSTALL}") from error
+        return False
+    return True
 
 
 def is_clip(path: PictureFile) -> bool:

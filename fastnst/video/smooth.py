@@ -88,20 +88,29 @@ class Smoother:
 
     def _kept(self, before: Pixels, field: Floats, painted: Pixels) -> Floats | None:
         """The share (H, W) of what was shown that stays, all at half the size; None at a cut."""
-        from fastnst.video.flow import around, difference, enters, moved, resized, steepness
+        from fastnst.video.flow import around, difference, enters, moved, resized
 
         assert self._photo is not None
         assert self._shown is not None
         change = difference(moved(before, field), self._photo)
         if change.mean() > CUT:
             return None
-        change = around(change - WRONG * steepness(self._photo), SQUARE)
+        change = unlike(change, self._photo)
         strayed = moved(resized(self._shown, painted.shape[:2]), field) - painted
         other = functools.reduce(np.maximum, np.moveaxis(np.abs(around(strayed, FIELD)), 2, 0))
         near = TRAIL + (1 - TRAIL) * falling(other, NEAR, FAR)
         kept: Floats = self.share * falling(change, SAME, OTHER) * near
         kept[enters(field)] = 0
         return kept
+
+
+def unlike(change: Floats, photo: Pixels) -> Floats:
+    """Mean ``change`` (H, W) around each place of a photograph (H, W, 3) from what was moved to it,
+    less what motion that is a little wrong comes to.
+    """
+    from fastnst.video.flow import around, steepness
+
+    return around(change - WRONG * steepness(photo), SQUARE)
 
 
 def falling(changes: Floats, few: float, many: float) -> Floats:

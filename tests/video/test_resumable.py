@@ -110,7 +110,7 @@ def interrupted(source: Path, target: Path, options: ClipOptions, frames: int) -
     def paint(pixels):
         if next(left, None) is None:
             raise KeyboardInterrupt
-        return pixels
+        return 255 - pixels
 
     with pytest.raises(KeyboardInterrupt):
         stylize_clip(ClipJob(source, target, options, overwrite=True), paint)
@@ -137,6 +137,28 @@ def test_a_part_of_a_clip_is_resumed_in_its_own_times(tmp_path):
             [t for t, _ in packets_of(tmp_path / name, kind)] for name in ("out.mkv", "plain.mkv")
         ]
         assert times[0] == times[1] != []
+
+
+def test_frames_between_are_the_same_where_a_run_goes_on(tmp_path):
+    pytest.importorskip("cv2", reason="clips take the extra video")
+    source, painted = varied(tmp_path / "in.mp4"), []
+    for name, resumable in (("out.mkv", True), ("plain.mkv", False)):
+        options = ClipOptions("ffv1", paint_every=3, resumable=resumable)
+        if resumable:
+            # Of 180 frames and more.
+            interrupted(source, tmp_path / name, options, 60)
+
+        def paint(pixels):
+            painted.append(pixels)
+            return 255 - pixels
+
+        news = stylize_clip(ClipJob(source, tmp_path / name, options), paint)
+        assert ("went on from" in news) == resumable
+    resumed, plain = (decoded(tmp_path / name) for name in ("out.mkv", "plain.mkv"))
+    assert len(resumed) == len(plain) == 401
+    assert all(map(np.array_equal, resumed, plain))
+    times = [[t for t, _ in packets_of(tmp_path / n, "video")] for n in ("out.mkv", "plain.mkv")]
+    assert times[0] == times[1]
 
 
 def test_other_options_another_clip_or_a_damaged_folder_are_told(tmp_path):
