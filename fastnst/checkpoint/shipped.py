@@ -20,10 +20,10 @@ def shipped_models() -> dict[str, Path]:
 
 
 def named_models() -> dict[str, Path]:
-    """All shipped checkpoints that have a name: the gallery's, and after them those on networks
-    that take several times as long, which a gallery or a page doesn't wait for.
+    """All shipped checkpoints that have a name: the gallery's, and after them what a gallery or a
+    page leaves out: styles calmer in clips, and those on networks that take several times as long.
     """
-    return {**shipped_models(), **_first("johnson/*.ckpt")}
+    return {**shipped_models(), **_first("video/*.ckpt"), **_first("johnson/*.ckpt")}
 
 
 def _first(pattern: str) -> dict[str, Path]:

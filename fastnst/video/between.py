@@ -29,8 +29,6 @@ DECIDE = 3.0
 # Share of places that are lost from which on the frame is painted: something else flashes up, or
 # moves too far to be followed.
 MANY = 0.2
-# Change of what comes from beyond the edge, in levels.
-BEYOND = 255.0
 
 
 class Between:
@@ -87,7 +85,9 @@ def _made(photo: Pixels, sides: tuple[tuple[Pixels, Pixels], ...], time: float) 
     changes = []
     for (key, _), field in zip(sides, fields, strict=True):
         change = unlike(motion.difference(motion.moved(key, field), photo), photo)
-        change[motion.enters(field)] = BEYOND
+        # Of two that are lost neither is nearer, be it more alike by chance.
+        change = np.minimum(change, LOST)
+        change[motion.enters(field)] = LOST
         changes.append(change)
     before, after = changes
     lost = 1 - falling(np.minimum(before, after), FOUND, LOST)

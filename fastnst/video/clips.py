@@ -144,9 +144,10 @@ def _by_parts(
 
 def _settings(job: ClipJob, encoder: str) -> dict[str, str]:
     """All that the frames of a result depend on, by option."""
-    options = {f"--{name}": str(value) for name, value in asdict(job.options).items()}
+    chosen = asdict(job.options)
     for name in ("resumable", "frame", "stroke_size"):
-        del options[f"--{name}"]
+        del chosen[name]
+    options = {f"--{name.replace('_', '-')}": str(value) for name, value in chosen.items()}
     options["--smooth"] = str(job.options.share())
     return {
         **options, **job.made_of, "the clip's SHA-256": sha256_file(job.source),

@@ -21,12 +21,26 @@ def test_the_gallery_is_of_the_fast_network_alone():
     assert {kind(path) for path in shipped_models().values()} == {"fast"}
 
 
-def test_styles_of_the_larger_network_are_found_by_their_names_alone():
-    larger = {name: path for name, path in named_models().items() if name not in shipped_models()}
-    assert larger
-    for name, path in larger.items():
-        assert kind(find_model(Path(name))) == "johnson"
+def test_those_beside_the_gallery_are_found_by_their_names_alone():
+    others = {name: path for name, path in named_models().items() if name not in shipped_models()}
+    assert {path.parent.name for path in others.values()} == {"video", "johnson"}
+    for name, path in others.items():
+        folder = path.parent.name
+        assert kind(find_model(Path(name))) == {"video": "fast"}.get(folder, folder)
         assert find_model(Path(name)) == path
-        assert name == f"{style_name(read_arrays(path).info)}-johnson"
+        assert name == f"{style_name(read_arrays(path).info)}-{folder}"
     with pytest.raises(CheckpointError, match="did you mean wave-johnson"):
         find_model(Path("wave-johnsn"))
+
+
+def test_styles_for_clips_flicker_less_than_the_gallerys_by_what_they_say_of_themselves():
+    def flicker(path: Path) -> dict[str, float]:
+        found: dict[str, float] = read_arrays(path).info["validation"]["384"]["flicker"]
+        return found
+
+    styles = [name for name in named_models() if name.endswith("-video")]
+    assert styles
+    for name in styles:
+        calm, usual = (flicker(find_model(Path(n))) for n in (name, name.removesuffix("-video")))
+        for case in ("pan 1", "pan 1.3/0.7"):
+            assert calm[case] < 0.75 * usual[case]

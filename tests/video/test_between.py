@@ -109,6 +109,51 @@ def test_what_neither_side_shows_is_painted():
     assert (shown[2] == 100).all()
 
 
+def test_where_both_sides_have_lost_a_place_the_nearer_one_is_shown_and_not_a_mixture():
+    rng, photos = np.random.default_rng(7), [textured(96, 128) for _ in range(5)]
+    for photo in photos:
+        photo[30:54, 40:64] = np.kron(rng.integers(0, 256, (4, 4, 3), np.uint8), np.ones((6, 6, 1)))
+    painted = [np.full_like(photos[0], 50 * number) for number in range(5)]
+    shown, asked = shown_of(photos, painted, 4)
+    assert asked == [0, 4]
+    for number, nearer in ((1, 0), (3, 200)):
+        assert np.abs(np.median(shown[number][34:50, 44:60]) - nearer) < 15
+        assert np.abs(np.median(shown[number]) - 50 * number) <= 1
+
+
+def test_what_comes_from_beyond_an_edge_is_the_other_sides(monkeypatch):
+    """By a motion that is given: of a plain wall none is seen."""
+    photos = [np.full((64, 96, 3), 100, np.uint8) for _ in range(3)]
+    painted = [np.full_like(photos[0], level) for level in (0, 100, 200)]
+    across = iter((6, -6))
+
+    def flow(_, after):
+        return np.full((*after.shape[:2], 2), (next(across), 0), np.float32)
+
+    monkeypatch.setattr("fastnst.video.flow.flow", flow)
+    shown, _ = shown_of(photos, painted, 2)
+    assert (shown[1][:, :6] < 3).all()
+    assert (shown[1][:, -6:] > 197).all()
+    assert (shown[1][:, 24:-24] == 100).all()
+
+
+def test_what_is_moved_by_parts_of_a_pixel_stays_crisp():
+    """Half a pixel, of a painting as fine as a pixel or two, of which a mean loses half."""
+    photo, rng = textured(seed=1), np.random.default_rng(0)
+    painting = np.kron(rng.integers(60, 200, (67, 87, 3)), np.ones((3, 3, 1)))
+    frames: list[list[np.ndarray]] = [[], []]
+    for number in range(3):
+        for kind, picture in zip(frames, (photo, painting), strict=True):
+            part = picture[20:180, 20 + number : 220 + number].astype(float)
+            kind.append(part.reshape(80, 2, 100, 2, 3).mean((1, 3)).round().astype(np.uint8))
+    shown, _ = shown_of(*frames, 2)
+
+    def detail(frame):
+        return np.abs(np.diff(frame.astype(float), axis=1))[16:-16, 16:-16].mean()
+
+    assert detail(shown[1]) > 0.8 * detail(frames[1][1])
+
+
 def test_what_something_uncovers_is_taken_from_the_side_that_shows_it():
     wall, box = textured(seed=5), np.clip(textured(80, 80, 6).astype(int) + 60, 0, 255)
     photos, places = [], []

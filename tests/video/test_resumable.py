@@ -169,6 +169,10 @@ def test_other_options_another_clip_or_a_damaged_folder_are_told(tmp_path):
     for other, line in (
         (ClipOptions(quality=20, resumable=True), "--quality 30, and now it is 20"),
         (ClipOptions("ffv1", quality=30, resumable=True), "--codec auto, and now it is ffv1"),
+        (
+            ClipOptions(quality=30, paint_every=2, resumable=True),
+            "--paint-every 1, and now it is 2",
+        ),
         (ClipOptions(quality=30, end=10, resumable=True), "--end None, and now it is 10"),
     ):
         with pytest.raises(ClipWriteError, match=line):
