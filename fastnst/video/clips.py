@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -181,7 +182,15 @@ def _run(
     """
     frames = 0
     rest: Piece | None = None
-    between = Between(every, paint)
+    alone = threading.Lock()
+
+    def paint_alone(pixels: Pixels) -> Pixels:
+        # Frames between may ask for a pass too, in their thread: a second at once takes the memory
+        # of two, and is no faster.
+        with alone:
+            return paint(pixels)
+
+    between = Between(every, paint_alone)
 
     def pictures(pieces: Iterator[Piece]) -> Iterator[tuple[Piece, Pixels]]:
         nonlocal rest
@@ -204,7 +213,7 @@ def _run(
     with Behind(show) as behind, Ahead(reader) as pieces:
         for group in between.groups(pictures(pieces)):
             last, pixels = group[-1]
-            behind.put((group, paint(pixels)))
+            behind.put((group, paint_alone(pixels)))
             frames += len(group)
             if watch is not None:
                 watch(_progress(reader, last, frames))

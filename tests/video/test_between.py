@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -208,6 +210,28 @@ def test_a_clip_keeps_its_frames_times_and_sound_and_fewer_are_painted(smooth, t
     assert times[0] == times[1]
     for given, made in zip(decoded(source), decoded(targets[0]), strict=True):
         assert np.abs(255 - given - made.astype(float))[16:-16, 16:-16].mean() < 12
+
+
+def test_one_frame_at_a_time_is_painted_where_nothing_can_be_followed(tmp_path):
+    """Those between in another thread than the rest."""
+    rng = np.random.default_rng(0)
+    grain = [rng.integers(0, 256, (80, 96, 1), np.uint8) for _ in range(10)]
+    frames = [np.repeat(frame, 3, 2) for frame in grain]
+    source, busy, threads = make_clip(tmp_path / "in.mp4", frames), [], set()
+
+    def paint(pixels):
+        busy.append(None)
+        threads.add(threading.get_ident())
+        time.sleep(0.01)
+        assert len(busy) == 1
+        busy.pop()
+        return pixels
+
+    options = ClipOptions("ffv1", smooth=0, paint_every=3)
+    stylize_clip(ClipJob(source, tmp_path / "out.mkv", options), paint)
+    assert len(threads) == 2
+    for given, made in zip(decoded(source), decoded(tmp_path / "out.mkv"), strict=True):
+        assert np.abs(given - made.astype(float)).mean() < 3
 
 
 def test_1_paints_all_and_takes_no_opencv(monkeypatch):
