@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from fastnst.errors import BackboneError, ConfigError, nearest
 
@@ -249,7 +250,8 @@ def _reduction(name: str) -> int:
 def _frozen_convolution(
     name: str, conv: str, width: int, channels: int, weights: Mapping[str, Tensor]
 ) -> nn.Conv2d:
-    module = nn.Conv2d(width, channels, 3, padding=1)
+    # Without random weights, which take longer to draw than the real ones to read.
+    module: nn.Conv2d = skip_init(nn.Conv2d, width, channels, 3, padding=1)
     for part, parameter in (("weight", module.weight), ("bias", module.bias)):
         assert parameter is not None
         tensor = weights.get(f"{conv}.{part}")
