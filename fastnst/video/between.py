@@ -59,18 +59,17 @@ class Between:
     def __call__(self, photos: Sequence[Pixels], shown: Pixels) -> list[Pixels]:
         if self.every == 1:
             return [shown]
-        from fastnst.video.flow import resized
+        from fastnst.video.flow import half, resized
 
         *between, last = photos
         before, old = self._photo, self._shown
-        half = max(1, shown.shape[0] // 2), max(1, shown.shape[1] // 2)
-        self._photo, self._shown = resized(last, half), shown
+        self._photo, self._shown = resized(last, half(shown)), shown
         if before is None or old is None:
             return [*map(self._paint, between), shown]
         sides = (before, old), (self._photo, shown)
         result = []
         for number, photo in enumerate(between, 1):
-            made = _made(resized(photo, half), sides, number / len(photos))
+            made = _made(resized(photo, half(shown)), sides, number / len(photos))
             result.append(self._paint(photo) if made is None else made)
         return [*result, shown]
 

@@ -22,6 +22,11 @@ LEAST = 32
 REFINEMENTS = 2
 
 
+def half(picture: NDArray[Any]) -> tuple[int, int]:
+    """Rows and columns of half a picture's size, at which motion is looked for."""
+    return max(1, picture.shape[0] // 2), max(1, picture.shape[1] // 2)
+
+
 def resized(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     """A picture or field (H, W) or (H, W, C) at ``size``, rows and columns: means of what each
     pixel covers where it becomes smaller, linear where it grows.

@@ -64,17 +64,16 @@ class Smoother:
     def __call__(self, photo: Pixels, painted: Pixels) -> Pixels:
         if not self.share:
             return painted
-        from fastnst.video.flow import blended, enlarged, flow, moved, resized, rounded
+        from fastnst.video.flow import blended, enlarged, flow, half, moved, resized, rounded
 
         size = painted.shape[0], painted.shape[1]
-        half = max(1, size[0] // 2), max(1, size[1] // 2)
-        before, self._photo = self._photo, resized(photo, half)
+        before, self._photo = self._photo, resized(photo, half(painted))
         if before is None or self._shown is None:
             return self._anew(painted)
         if before.shape != self._photo.shape or self._shown.shape != painted.shape:
             return self._anew(painted)
         field = flow(before, self._photo)
-        kept = self._kept(before, field, resized(painted, half))
+        kept = self._kept(before, field, resized(painted, half(painted)))
         if kept is None:
             return self._anew(painted)
         # In float: of bytes a small difference would be rounded away each time, and stay for ever.
