@@ -82,6 +82,7 @@ def stylize_clip(job: ClipJob, paint: Paint, watch: Watch | None = None) -> str:
     """
     encoder = choose_encoder(job.options.codec, job.target)
     check_settings(encoder, job.options)
+    # What takes OpenCV is told before anything is read.
     job.options.every()
     jumps = job.options.smooth is None and not job.options.share()
     try:
