@@ -13,8 +13,8 @@ from helpers import make_photos, make_style, tiny_arguments
 
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE
-from fastnst.perceptual.backbone import Backbone
-from fastnst.perceptual.weights import load_backbone
+from fastnst.objective.backbone import Backbone
+from fastnst.objective.weights import load_backbone
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnst.perceptual.backbone import Backbone
+from fastnst.objective.backbone import Backbone
 
 
 def reference_features(

@@ -16,7 +16,7 @@ import fastnst
 ROOT = Path(fastnst.__file__).parent
 # A room imports only from rooms below it.
 FLOORS = [
-    "errors", "config", "machine", "networks", "image", "video", "checkpoint", "perceptual",
+    "errors", "config", "machine", "networks", "image", "video", "checkpoint", "objective",
     "strips", "photos", "engines", "stylize", "export", "page", "optimize", "validate",
     "training", "cli", "__main__",
 ]  # fmt: skip

@@ -27,6 +27,7 @@ from fastnst.checkpoint.description import (
 )
 from fastnst.checkpoint.pytorch_examples import adopted
 from fastnst.config import LossConfig
+from fastnst.config.fields import values_before
 from fastnst.errors import CheckpointError, ConfigError
 from fastnst.machine.files import atomic_write, reason
 from fastnst.networks.modules import TransferNetwork, build_network
@@ -75,8 +76,7 @@ class Checkpoint:
 
     def loss_config(self) -> LossConfig:
         """The loss that the network was trained with. Raises CheckpointError."""
-        # Before there was a choice, it was zeros.
-        stored: dict[str, Any] = {"padding": "zeros"} | {
+        stored = values_before(LossConfig) | {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in self.info["loss"].items()
         }

@@ -40,7 +40,7 @@ SCHEMA: Mapping[str, type] = {
     "backbone": dict,  # name, origin
     "data": dict,  # photos, sha256 of their names and sizes, held_out
     "training": dict,  # steps, images, seconds, and the options of the run
-    "losses": dict,  # on the held-out photos: total, content, style, total_variation
+    "losses": dict,  # on the held-out photos: the total, and every term by name
     "versions": dict,
 }
 

@@ -11,8 +11,8 @@ from fastnst.config import OptimizeConfig
 from fastnst.machine.signals import EXIT_CODES
 
 if TYPE_CHECKING:
+    from fastnst.objective.parts import LossParts
     from fastnst.optimize.run import Standing
-    from fastnst.perceptual.losses import LossParts
 
 DESCRIPTION = (
     "Stylize one picture by optimization (Gatys et al. 2016): minutes instead of milliseconds, the "

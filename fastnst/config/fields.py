@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import field
+from dataclasses import field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from fastnst.errors import ConfigError
 
 
-def option(default: Any, help: str) -> Any:
-    """A dataclass field with its help text."""
-    return field(default=default, metadata={"help": help})
+def option(default: Any, help: str, **metadata: Any) -> Any:
+    """A dataclass field with its help text.
+
+    ``before``, where it is not the default, is what was done before there was the option: what a
+    checkpoint stands for that doesn't have it.
+    """
+    return field(default=default, metadata={"help": help, **metadata})
+
+
+def values_before(config: type[Any]) -> dict[str, Any]:
+    """What each field of a configuration stands for in checkpoints that don't have it."""
+    return {one.name: one.metadata.get("before", one.default) for one in fields(config)}
 
 
 def check_choices(config: Any) -> None:

@@ -19,7 +19,7 @@ STYLE_LAYERS = (
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What ``PerceptualLoss`` is made of."""
+    """What ``Objective`` is made of."""
 
     loss: Literal[
         "moments",
@@ -59,6 +59,7 @@ class LossConfig:
         "replicate",
         "what the backbone sees beyond the border: 'replicate', the picture going on, or 'zeros', "
         "as it was trained, an edge to which networks learn to paint a frame",
+        before="zeros",
     )
     content_weight: float = option(1.0, "multiplier of the content term")
     style_weight: float = option(

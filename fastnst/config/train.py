@@ -44,24 +44,30 @@ class TrainConfig(StyleConfig):
         "share of the run, 0..1, over which the style weight rises from a fiftieth to its full "
         "value: a fresh network under the full weight learns texture first and the picture last "
         "(default: 0.3, and 0.1 from a network that knows pictures already)",
+        before=0.0,
     )
     stability_weight: float = option(
         1.0,
-        "price of what does not move with the picture, such as strokes that jump in a video, or a "
-        "weave in flat areas: higher is calmer, with less texture; 0 lets networks paint it",
+        "multiplier of shift consistency, which asks that strokes move with the picture: higher is "
+        "calmer in a video, with fewer checkerboard artifacts and less texture; 0 for none",
+        before=0.0,
     )
     spectrum_weight: float = option(
         0.3,
-        "price of a spectrum that is not the painting's in its finest octaves, such as a weave in "
-        "flat areas; 0 for none",
+        "multiplier of the spectrum loss, the distance to the painting's spectrum in its finest "
+        "octaves: fewer periodic artifacts in flat areas; 0 for none",
+        before=0.0,
     )
     gradient_clip: float = option(
         1.0,
         "largest norm of a step's gradient, 0 for none: one photograph of unusual contrast would "
         "otherwise outweigh hundreds, the style loss being quartic in it",
+        before=0.0,
     )
     optimizer: Literal["muon", "adam"] = option(
-        "muon", "'muon', which makes the most of every step, or 'adam', as in the papers"
+        "muon",
+        "'muon', which makes the most of every step, or 'adam', as in the papers",
+        before="adam",
     )
     learning_rate: float = option(
         2e-2, "learning rate at its highest; 'adam' wants a lower one, such as 4e-3"

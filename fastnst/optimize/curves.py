@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -14,11 +15,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fastnst.config import LossConfig
 from fastnst.machine.cache import cache_folder
 from fastnst.machine.files import atomic_write
 from fastnst.machine.notify import Notify, silent
+from fastnst.objective.objective import Objective
 from fastnst.optimize.iterates import lbfgs_iterates
-from fastnst.perceptual.losses import PerceptualLoss
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def descend(
-    loss: PerceptualLoss,
+    loss: Objective,
     content: Tensor,
     start: Tensor,
     extent: Extent,
@@ -83,11 +85,11 @@ def descend(
 
     It ends early where ``on_iteration(step)`` returns True.
     """
-    features = loss.content_features(content)
+    seen = loss.see_content(content)
     totals: list[float] = []
     reached = last = None
     started = time.monotonic()
-    iterates = lbfgs_iterates(lambda picture: loss(picture, features), start)
+    iterates = lbfgs_iterates(lambda picture: loss(picture, seen), start)
     for iterate in itertools.islice(iterates, extent.limit + 1):
         totals.append(iterate.total)
         if iterate.total <= min(totals):
@@ -109,7 +111,7 @@ def noise_like(content: Tensor, seed: int) -> Tensor:
 
 
 def cached_curves(
-    loss: PerceptualLoss,
+    loss: Objective,
     contents: Tensor,
     limit: int,
     notify: Notify = silent,
@@ -141,12 +143,12 @@ def cached_curves(
     return curves
 
 
-def _key(loss: PerceptualLoss, contents: Tensor, limit: int) -> str:
+def _key(loss: Objective, contents: Tensor, limit: int) -> str:
     config = loss.config
     options = (
-        config.loss, config.content_layers, config.style_layers, config.style_layer_weights,
-        config.pooling, config.padding, sorted(loss.weights.items()), loss.backbone.origin,
-        str(loss.backbone.dtype), tuple(contents.shape), limit, "projected L-BFGS 1",
+        [(field.name, getattr(config, field.name)) for field in dataclasses.fields(LossConfig)],
+        loss.backbone.origin, str(loss.backbone.dtype), tuple(contents.shape), limit,
+        "projected L-BFGS 1",
     )  # fmt: skip
     digest = hashlib.sha256(repr(options).encode())
     targets = (values for layer in loss.targets.values() for values in layer.values())

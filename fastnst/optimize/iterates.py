@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from fastnst.errors import OptimizationError
-from fastnst.perceptual.losses import LossParts
+from fastnst.objective.parts import LossParts
 
 # Loss of a picture (1, 3, H, W), RGB, 0..1.
-Objective = Callable[[Tensor], LossParts]
+PictureLoss = Callable[[Tensor], LossParts]
 
 # Mean change of a pixel in L-BFGS's first step, for which it knows no curvature yet.
 FIRST_MOVE = 0.05
@@ -45,14 +45,14 @@ class AdamSettings:
     epsilon: float = 1e-8
 
 
-def evaluate(objective: Objective, picture: Tensor, step: int) -> tuple[Iterate, Tensor]:
+def evaluate(loss: PictureLoss, picture: Tensor, step: int) -> tuple[Iterate, Tensor]:
     """The iterate at ``picture`` and the gradient of its total loss.
 
     Raises OptimizationError, naming the step and the term, where a number is not finite.
     """
     variable = picture.detach().clone(memory_format=torch.channels_last).requires_grad_()
     with torch.enable_grad():
-        parts = objective(variable)
+        parts = loss(variable)
         parts.total.backward()
     gradient = variable.grad
     assert gradient is not None
@@ -66,7 +66,7 @@ def evaluate(objective: Objective, picture: Tensor, step: int) -> tuple[Iterate,
     return Iterate(step, variable.detach(), parts.detach()), gradient.contiguous()
 
 
-def adam_iterates(objective: Objective, start: Tensor, settings: AdamSettings) -> Iterator[Iterate]:
+def adam_iterates(loss: PictureLoss, start: Tensor, settings: AdamSettings) -> Iterator[Iterate]:
     """Adam (Kingma and Ba 2015), the picture clipped to 0..1 after each step; endless."""
     variable = start.detach().clamp(0, 1).contiguous().requires_grad_()
     optimizer = torch.optim.Adam(
@@ -77,7 +77,7 @@ def adam_iterates(objective: Objective, start: Tensor, settings: AdamSettings) -
     )
     step = 0
     while True:
-        iterate, variable.grad = evaluate(objective, variable, step)
+        iterate, variable.grad = evaluate(loss, variable, step)
         yield iterate
         optimizer.step()
         with torch.no_grad():
@@ -85,7 +85,7 @@ def adam_iterates(objective: Objective, start: Tensor, settings: AdamSettings) -
         step += 1
 
 
-def lbfgs_iterates(objective: Objective, start: Tensor) -> Iterator[Iterate]:
+def lbfgs_iterates(loss: PictureLoss, start: Tensor) -> Iterator[Iterate]:
     """L-BFGS, the picture clipped to 0..1 at each iteration, as Johnson et al. (2016) do; endless.
 
     One evaluation an iteration, without a line search: an iterate whose loss jumps is taken back,
@@ -96,7 +96,7 @@ def lbfgs_iterates(objective: Objective, start: Tensor) -> Iterator[Iterate]:
     best: tuple[Iterate, Tensor] | None = None
     move, step = FIRST_MOVE, 0
     while True:
-        iterate, gradient = evaluate(objective, descent.picture, step)
+        iterate, gradient = evaluate(loss, descent.picture, step)
         yield iterate
         if best is None or iterate.total <= best[0].total:
             best = iterate, gradient

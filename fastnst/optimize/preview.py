@@ -25,10 +25,11 @@ from fastnst.image.contact_sheet import Tile, contact_sheet
 from fastnst.machine.device import choose_device
 from fastnst.machine.download import Progress as DownloadProgress
 from fastnst.machine.notify import Notify, silent
+from fastnst.objective.build import build_objective
+from fastnst.objective.forms import layers_of
+from fastnst.objective.objective import Objective, style_targets
 from fastnst.optimize.curves import Extent, descend
 from fastnst.optimize.sources import check_size
-from fastnst.perceptual.build import build_loss
-from fastnst.perceptual.losses import PerceptualLoss, style_targets
 
 # Each row of the sheet varies one option by these factors of its value.
 FACTORS = {
@@ -82,14 +83,13 @@ def preview(
     assert config.content is not None
     check_output(config.output, config.overwrite)
     content = resize_long_side(read_picture(config.content), config.size)
-    layers = (*config.content_layers, *config.style_layers)
-    check_size(content, config.content, layers)
+    check_size(content, config.content, layers_of(config))
     styles = [read_picture(path) for path in config.style]
     rows = variants(config)
     tiles = _distinct(rows)
     device = choose_device(config.device)
     images = [to_tensor(resize_short_side(style, config.style_size)) for style in styles]
-    loss = build_loss(config, images, "float32", on_download, notify).to(device)
+    loss = build_objective(config, images, "float32", on_download, notify).to(device)
     counter = itertools.count(1)
     everything = len(tiles) * (config.steps + 1)
     done: dict[PreviewConfig, Image.Image] = {}
@@ -112,7 +112,7 @@ def _distinct(rows: list[list[Variant]]) -> list[PreviewConfig]:
 
 
 def _tile(
-    loss: PerceptualLoss,
+    loss: Objective,
     config: PreviewConfig,
     content: Image.Image,
     styles: list[Image.Image],
@@ -121,7 +121,7 @@ def _tile(
 ) -> Image.Image:
     sized = [to_tensor(resize_short_side(style, config.style_size)).to(device) for style in styles]
     targets = style_targets(loss.backbone, sized, config, config.style_weights)
-    varied = PerceptualLoss(loss.backbone, targets, config).to(device)
+    varied = Objective(loss.backbone, targets, config).to(device)
     start = to_tensor(content).to(device)
 
     def on_step(_: int) -> bool:

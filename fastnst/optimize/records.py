@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -14,8 +15,6 @@ from fastnst.image import write_image
 from fastnst.machine.files import reason
 from fastnst.optimize.iterates import Iterate
 
-COLUMNS = ("step", "total", "content", "style", "total_variation", "seconds")
-
 
 def beside(output: Path, suffix: str) -> Path:
     """A file beside the output, named after it: out.png and losses.csv give out.losses.csv."""
@@ -23,12 +22,15 @@ def beside(output: Path, suffix: str) -> Path:
 
 
 class Records:
-    """OUTPUT.losses.csv with one row an iterate, the same in TensorBoard, and OUTPUT.stepN.
+    """OUTPUT.losses.csv with one row an iterate, its total loss and ``terms``; the same in
+    TensorBoard; and OUTPUT.stepN.
 
     The CSV grows with the run, so that a run that ends early leaves what it found.
     """
 
-    def __init__(self, output: Path, run_folder: Path, save_every: int) -> None:
+    def __init__(
+        self, output: Path, run_folder: Path, save_every: int, terms: Sequence[str]
+    ) -> None:
         self.output = output
         self.save_every = save_every
         self._writer = SummaryWriter(str(run_folder))
@@ -38,7 +40,7 @@ class Records:
         except OSError as error:
             raise ImageWriteError(f"{path}: can't be written ({reason(error)})") from error
         self._rows = csv.writer(self._file)
-        self._rows.writerow(COLUMNS)
+        self._rows.writerow(["step", "total", *terms, "seconds"])
 
     def __enter__(self) -> Records:
         return self

@@ -19,18 +19,19 @@ from fastnst.machine.device import choose_device
 from fastnst.machine.download import Progress as DownloadProgress
 from fastnst.machine.notify import Notify, silent
 from fastnst.machine.signals import EndRequest
+from fastnst.objective.build import build_objective
+from fastnst.objective.objective import Objective, style_targets
+from fastnst.objective.parts import LossParts
 from fastnst.optimize.iterates import (
     AdamSettings,
     Iterate,
-    Objective,
+    PictureLoss,
     adam_iterates,
     lbfgs_iterates,
 )
 from fastnst.optimize.records import Records
 from fastnst.optimize.sources import Sources, enlarge, read_sources
 from fastnst.optimize.statistics import write_statistics
-from fastnst.perceptual.build import build_loss
-from fastnst.perceptual.losses import LossParts, PerceptualLoss, style_targets
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ def optimize(
     device = choose_device(config.device)
     sources = read_sources(config)
     styles = [to_tensor(style) for style in sources.styles]
-    loss = build_loss(config, styles, config.precision, on_download, notify).to(device)
-    with Records(output, _run_folder(config), config.save_every) as records:
+    loss = build_objective(config, styles, config.precision, on_download, notify).to(device)
+    with Records(output, _run_folder(config), config.save_every, tuple(loss.weights)) as records:
         run = _Run(config, sources, loss, records, on_step or (lambda _: None))
         try:
             run.descend()
@@ -93,7 +94,7 @@ class _Run:
         self,
         config: OptimizeConfig,
         sources: Sources,
-        loss: PerceptualLoss,
+        loss: Objective,
         records: Records,
         on_step: Callable[[Standing], None],
     ) -> None:
@@ -139,8 +140,8 @@ class _Run:
         else:
             start = enlarge(self.best.picture.cpu(), sources.content.size)
         loss = self.loss if divisor == 1 else self._loss_for(sources)
-        features = loss.content_features(to_tensor(sources.content).to(device))
-        iterates = descent(self.config, lambda picture: loss(picture, features), start.to(device))
+        content = loss.see_content(to_tensor(sources.content).to(device))
+        iterates = descent(self.config, lambda picture: loss(picture, content), start.to(device))
         best = math.inf
         for iterate in itertools.islice(iterates, self.config.steps + 1):
             if iterate.total < best:
@@ -149,12 +150,12 @@ class _Run:
             if self.request.received is not None:
                 break
 
-    def _loss_for(self, sources: Sources) -> PerceptualLoss:
+    def _loss_for(self, sources: Sources) -> Objective:
         """The loss whose style is as small as ``sources``: strokes scale with the picture."""
         config, backbone = self.config, self.loss.backbone
         images = [to_tensor(style).to(backbone.mean.device) for style in sources.styles]
         targets = style_targets(backbone, images, config, config.style_weights)
-        return PerceptualLoss(backbone, targets, config)
+        return Objective(backbone, targets, config)
 
     def _note(self, iterate: Iterate, area: float) -> None:
         if math.isnan(self.first_total):
@@ -175,12 +176,12 @@ class _Run:
         return f"the best picture so far is kept as {self.records.output}"
 
 
-def descent(config: OptimizeConfig, objective: Objective, start: Tensor) -> Iterator[Iterate]:
+def descent(config: OptimizeConfig, loss: PictureLoss, start: Tensor) -> Iterator[Iterate]:
     """The endless iterates that ``config`` asks for."""
     if config.optimizer == "lbfgs":
-        return lbfgs_iterates(objective, start)
+        return lbfgs_iterates(loss, start)
     settings = AdamSettings(config.learning_rate, config.beta1, config.beta2, config.epsilon)
-    return adam_iterates(objective, start, settings)
+    return adam_iterates(loss, start, settings)
 
 
 def _run_folder(config: OptimizeConfig) -> Path:

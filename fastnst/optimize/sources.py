@@ -22,7 +22,8 @@ from fastnst.image import (
     resize_short_side,
     to_tensor,
 )
-from fastnst.perceptual.backbone import coarsest, smallest_side
+from fastnst.objective.backbone import coarsest, smallest_side
+from fastnst.objective.forms import layers_of
 
 FITS = {"long": resize_long_side, "at-most": limit_long_side, "height": resize_height}
 
@@ -68,9 +69,8 @@ def read_sources(config: OptimizeConfig) -> Sources:
     styles = tuple(_fit_style(config, read_picture(path), content) for path in config.style)
     named = config.init in ("content", "style", "noise")
     start = None if named else read_picture(Path(config.init))
-    layers = (*config.content_layers, *config.style_layers)
     for path, picture in zip((config.content, *config.style), (content, *styles), strict=True):
-        check_size(picture, path, layers, 2 ** (config.scales - 1))
+        check_size(picture, path, layers_of(config), 2 ** (config.scales - 1))
     return Sources(content, styles, start)
 
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from fastnst.image import to_picture, write_picture
 from fastnst.image.contact_sheet import Tile, contact_sheet
 from fastnst.machine.files import atomic_write
+from fastnst.objective.objective import Objective
 from fastnst.optimize.records import beside
-from fastnst.perceptual.losses import PerceptualLoss
 
 SOBEL = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
 
@@ -34,7 +34,7 @@ def summary(values: Tensor) -> dict[str, object]:
 
 
 @torch.no_grad()
-def picture_statistics(loss: PerceptualLoss, picture: Tensor) -> dict[str, dict[str, object]]:
+def picture_statistics(loss: Objective, picture: Tensor) -> dict[str, dict[str, object]]:
     """Summaries of the features at each layer of ``loss``, and of each style layer's statistics.
 
     picture: (1, 3, H, W), RGB, 0..1. Keys are ``relu3_1`` and, as the form of the loss has it,
@@ -66,7 +66,7 @@ def sobel_edges(picture: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def write_statistics(
-    loss: PerceptualLoss,
+    loss: Objective,
     content: Tensor,
     stylized: Tensor,
     styles: Sequence[Tensor],

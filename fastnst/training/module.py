@@ -13,12 +13,13 @@ from fastnst.checkpoint.contents import SIGNATURE_KEY, TARGETS_KEY, halved, pack
 from fastnst.checkpoint.description import KEY
 from fastnst.config import TrainConfig
 from fastnst.networks.modules import TransferNetwork
-from fastnst.perceptual.losses import LossParts, PerceptualLoss
+from fastnst.objective.consistency import offset
+from fastnst.objective.objective import Objective
+from fastnst.objective.parts import LossParts
 from fastnst.training.budget import Budget, learning_rate, style_ramp, style_share
 from fastnst.training.data.dataset import Batch
 from fastnst.training.optimizer import build_optimizer
 from fastnst.training.ranks import Clock, Ranks
-from fastnst.training.step import Objective, StepLosses, step_losses
 from fastnst.validate.likeness import Signature
 from fastnst.validate.paintings import pack_signature
 
@@ -62,19 +63,18 @@ class StyleTraining(pl.LightningModule):
         # What the guard lowers after a rollback, and what it looks at.
         self.rate_factor = 1.0
         self.saturation = 0.0
-        # The last step's loss, instability and distance of spectra, for those who watch.
+        # The last step's loss, for those who watch.
         self.latest: LossParts | None = None
-        self.instability = self.apart = torch.zeros(())
         # In a tuple, out of PyTorch's sight: the backbone belongs in no checkpoint.
         self._frozen = (objective,)
 
     @property
-    def perceptual_loss(self) -> PerceptualLoss:
-        """The frozen loss."""
-        return self._frozen[0].loss
+    def objective(self) -> Objective:
+        """What the network is trained towards; frozen."""
+        return self._frozen[0]
 
     def on_fit_start(self) -> None:
-        self.perceptual_loss.to(self.device)
+        self.objective.to(self.device)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         config = self.config
@@ -97,22 +97,20 @@ class StyleTraining(pl.LightningModule):
     ) -> Batch:
         return Batch(batch.images.to(device, non_blocking=True), batch.bad)
 
-    def losses(self, content: Tensor) -> StepLosses:
+    def losses(self, content: Tensor) -> LossParts:
         """Those of the ``content`` (B, 3, H, W), 0..1, at the style's present share."""
         ramp = style_ramp(self.config, self.description["training"].get("started_from"))
         share = style_share(ramp, self.budget.progress(self.global_step))
-        losses = step_losses(
-            self.network, self._frozen[0], content, self.config, self.global_step, share
-        )
-        self.saturation = saturation(losses.stylized.detach())
-        return losses
+        move = offset(self.config.seed, self.global_step)
+        stylized, parts = self.objective.of_step(self.network, content, share, move)
+        self.saturation = saturation(stylized.detach())
+        return parts
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """The loss to descend; None, which is no step, where it is not a finite number."""
-        losses = self.losses(batch.images.float() / 255)
-        self._look_at(losses.parts.detach(), losses.unstable.detach(), losses.apart.detach())
-        assert self.latest is not None
-        return self._no_step() if self.latest.broken_terms() else losses.total(self.config)
+        parts = self.losses(batch.images.float() / 255)
+        self.latest = self._of_all(parts.detach())
+        return self._no_step() if self.latest.broken_terms() else parts.total
 
     def _no_step(self) -> Tensor | None:
         """What Lightning takes for no step. It knows none where there are several processes: there
@@ -122,16 +120,16 @@ class StyleTraining(pl.LightningModule):
             return None
         return torch.stack([parameter.sum() for parameter in self.network.parameters()]).sum() * 0
 
-    def _look_at(self, parts: LossParts, unstable: Tensor, apart: Tensor) -> None:
-        """Keep the step's numbers for those who watch: means over all processes, so that each of
-        them sees the same trouble, and none goes on from a step that another one leaves out.
+    def _of_all(self, parts: LossParts) -> LossParts:
+        """The step's numbers as means over all processes, so that each of them sees the same
+        trouble, and none goes on from a step that another one leaves out.
         """
-        if self.ranks.count > 1:
-            numbers = [*parts.numbers(), unstable, apart, torch.tensor(self.saturation)]
-            mean = self.ranks.mean(torch.stack([n.float().cpu() for n in numbers]))
-            *of_parts, unstable, apart, saturated = mean
-            parts, self.saturation = parts.with_numbers(of_parts), float(saturated)
-        self.latest, self.instability, self.apart = parts, unstable, apart
+        if self.ranks.count == 1:
+            return parts
+        numbers = [*parts.numbers(), torch.tensor(self.saturation)]
+        *mean, saturated = self.ranks.mean(torch.stack([n.float().cpu() for n in numbers]))
+        self.saturation = float(saturated)
+        return parts.with_numbers(mean)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.budget.progress(self.global_step) >= 1:
@@ -147,7 +145,7 @@ class StyleTraining(pl.LightningModule):
             checkpoint["state_dict"] = halved(checkpoint["state_dict"])
         checkpoint[KEY] = self.description
         checkpoint[TARGETS_KEY] = {
-            layer: pack_statistics(target) for layer, target in self.perceptual_loss.targets.items()
+            layer: pack_statistics(target) for layer, target in self.objective.targets.items()
         }
         if self.record.signature is not None:
             checkpoint[SIGNATURE_KEY] = pack_signature(self.record.signature)

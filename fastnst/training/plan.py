@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fastnst.config import TrainConfig
 from fastnst.networks.modules import TransferNetwork
-from fastnst.perceptual.losses import PerceptualLoss
+from fastnst.objective.objective import Objective
 from fastnst.training.budget import Budget
 
 # What a run of a given number of steps takes, so that it is the same on every machine; and the
@@ -75,7 +75,7 @@ def make_plan(
 
 
 def time_step(
-    network: TransferNetwork, loss: PerceptualLoss, precision: str, device: torch.device
+    network: TransferNetwork, objective: Objective, precision: str, device: torch.device
 ) -> Callable[[int, int], float]:
     """A function of crop side and batch that gives the seconds of a training step.
 
@@ -87,9 +87,9 @@ def time_step(
         trained = copy.deepcopy(network).to(device)
         images = torch.rand(batch_size, 3, image_size, image_size, device=device)
         content = images.contiguous(memory_format=torch.channels_last)
-        loss.to(device)
+        objective.to(device)
         times = [
-            _timed(trained, loss, content, precision) for _ in range(WARM_UP + TIMED)
+            _timed(trained, objective, content, precision) for _ in range(WARM_UP + TIMED)
         ]  # fmt: skip
         return min(times[WARM_UP:])
 
@@ -97,11 +97,12 @@ def time_step(
 
 
 def _timed(
-    network: TransferNetwork, loss: PerceptualLoss, content: Tensor, precision: str
+    network: TransferNetwork, objective: Objective, content: Tensor, precision: str
 ) -> float:
     started = time.perf_counter()
     with torch.autocast(content.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        parts = loss(network(content), loss.content_features(content))
+        # As the limits above were found: without the terms of the network.
+        parts = objective(network(content), objective.see_content(content))
     parts.total.backward()
     # Waits for the device.
     float(parts.total.detach())

@@ -37,8 +37,6 @@ from fastnst.training.record.logs import (
 )
 from fastnst.training.record.saving import KEEP_OTHERS
 from fastnst.training.setup import Setup, set_up
-from fastnst.training.spectrum import Spectrum
-from fastnst.training.step import Objective
 from fastnst.training.trainer import build_trainer
 from fastnst.training.watch.callbacks import (
     BadFiles,
@@ -112,9 +110,8 @@ def _prepared(setup: Setup, notify: Notify) -> Prepared:
     description = describe_run(setup)
     ranks.same({name: value for name, value in description.items() if name != "versions"})
     budget = _budget(config, earlier, description)
-    objective = Objective(setup.loss, Spectrum(setup.styles.images, config.style_weights))
     record = Record(description, plan.batch_size, setup.styles.signature)
-    module = StyleTraining(setup.network, objective, config, budget, record, ranks)
+    module = StyleTraining(setup.network, setup.objective, config, budget, record, ranks)
     batches = photo_batches(
         PhotoDataset(setup.for_training, plan.image_size, config.seed, setup.cache),
         plan.batch_size,
@@ -125,7 +122,7 @@ def _prepared(setup: Setup, notify: Notify) -> Prepared:
     )
     notify(
         f"training '{setup.network.kind}' for the style {config.run_name} on "
-        f"{len(setup.for_training)} photographs, {setup.loss.backbone.name} backbone, "
+        f"{len(setup.for_training)} photographs, {setup.objective.backbone.name} backbone, "
         f"{setup.precision} on {setup.device}, {plan}"
         + (f", in each of {ranks.count} processes" if ranks.count > 1 else "")
     )
@@ -147,8 +144,8 @@ def _watchers(setup: Setup, watched: HeldOut, notify: Notify) -> list[pl.Callbac
     watchers: list[pl.Callback] = [guard, Panel(watched, thumbnail)]
     if photos and setup.ranks.first:
         crops = center_crops(pick_evenly(setup.held_out, photos), setup.plan.image_size)
-        crops, loss = crops.to(setup.device), setup.loss.to(setup.device)
-        watchers.append(CheapValidation(crops, loss, notify))
+        crops, objective = crops.to(setup.device), setup.objective.to(setup.device)
+        watchers.append(CheapValidation(crops, objective, notify))
         watchers.append(CheapLikeness(watched.images, setup.styles.signature))
     return watchers
 

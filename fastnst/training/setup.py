@@ -1,4 +1,4 @@
-"""What a run is made of: its photographs, style, network, loss and plan."""
+"""What a run is made of: its photographs, style, network, objective and plan."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from fastnst.machine.device import choose_device, has_bfloat16
 from fastnst.machine.download import Progress as DownloadProgress
 from fastnst.machine.notify import Notify
 from fastnst.networks.modules import TransferNetwork
-from fastnst.perceptual.build import build_loss
-from fastnst.perceptual.losses import PerceptualLoss
+from fastnst.objective.build import build_objective
+from fastnst.objective.objective import Objective
 from fastnst.photos.collection import find_photos, hold_out, pick_evenly
 from fastnst.photos.crops import center_crops
 from fastnst.training.budget import Budget
@@ -47,7 +47,7 @@ class Setup:
     earlier: Checkpoint | None
     init: Checkpoint | None
     network: TransferNetwork
-    loss: PerceptualLoss
+    objective: Objective
     plan: Plan
     cache: PhotoCache | None
 
@@ -59,29 +59,50 @@ def set_up(
     on_download: DownloadProgress | None,
 ) -> Setup:
     """Read and choose all that ``config`` names. Raises a FastnstError where that can't be."""
+    earlier = load_checkpoint(config.resume) if config.resume else None
+    if earlier is not None:
+        config = _as_before(config, earlier, notify)
     check_crops(config)
     photos = find_photos(config.data, notify)
     styles = read_styles(config)
     device = device_of(ranks, choose_device(config.device))
     precision = choose_precision(config.precision, device)
-    earlier = load_checkpoint(config.resume) if config.resume else None
     init = None if earlier else find_init(config)
     network = start_network(config, earlier or init)
-    loss = ranks.in_turn(lambda: build_loss(config, styles.images, precision, on_download, notify))
+    objective = ranks.in_turn(
+        lambda: build_objective(config, styles.images, precision, on_download, notify)
+    )
     for_training, held_out = hold_out(photos)
     if init is not None:
         judges = center_crops(pick_evenly(for_training, JUDGES), IMAGE_SIZE)
-        worn = wear_nearest_style(network, init, loss, judges, precision)
+        worn = wear_nearest_style(network, init, objective, judges, precision)
         if worn is not None:
             notify(f"of the styles in {init.path.stem}, '{worn}' is the nearest to begin with")
-    timed = time_step(network, loss, precision, device)
+    timed = time_step(network, objective, precision, device)
     # All at once, since they may share the processors; the slowest holds up the others.
     plan = _plan(config, earlier, lambda size, batch: max(ranks.gathered(timed(size, batch))))
     cache = choose_cache(config, for_training, needed_side(plan.image_size))
     return Setup(
         config, ranks, styles, photos, for_training, held_out, device, precision, earlier, init,
-        network, loss, plan, cache,
+        network, objective, plan, cache,
     )  # fmt: skip
+
+
+def _as_before(config: TrainConfig, earlier: Checkpoint, notify: Notify) -> TrainConfig:
+    """``config`` for a run that an earlier version began: options that it didn't have are as they
+    were before there were any, unless the user has set them.
+    """
+    known = {*earlier.info["loss"], *(earlier.info["training"].get("options") or {})}
+    changes = {
+        field.name: field.metadata["before"]
+        for field in dataclasses.fields(config)
+        if "before" in field.metadata and field.name not in known
+        and getattr(config, field.name) == field.default
+    }  # fmt: skip
+    if changes:
+        values = ", ".join(f"{name} {value}" for name, value in changes.items())
+        notify(f"{earlier.path}: an earlier version began this run; it goes on with {values}")
+    return dataclasses.replace(config, **changes)
 
 
 def _plan(

@@ -13,7 +13,7 @@ from fastnst.checkpoint.shipped import base_model, find_model
 from fastnst.config import TrainConfig
 from fastnst.errors import CheckpointError
 from fastnst.networks.modules import TransferNetwork, new_network
-from fastnst.perceptual.losses import PerceptualLoss
+from fastnst.objective.objective import Objective
 
 # Photographs by which the base's styles are compared.
 JUDGES = 2
@@ -52,7 +52,7 @@ def _of_kind(checkpoint: Checkpoint, kind: str) -> TransferNetwork:
 def wear_nearest_style(
     network: TransferNetwork,
     start: Checkpoint,
-    loss: PerceptualLoss,
+    objective: Objective,
     content: Tensor,
     precision: str,
 ) -> str | None:
@@ -79,12 +79,12 @@ def wear_nearest_style(
     for place, name in enumerate(names):
         candidates[str(name)] = {part: values[place].float() for part, values in norms.items()}
     content = content.contiguous(memory_format=torch.channels_last)
-    features = loss.content_features(content)
+    seen = objective.see_content(content)
     best, lowest = None, math.inf
     for name, values in candidates.items():
         network.load_state_dict(values, strict=False)
         with torch.autocast(content.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            total = float(loss(network(content), features).total)
+            total = float(objective(network(content), seen).total)
         if total < lowest:
             best, lowest = name, total
     network.load_state_dict(candidates[best], strict=False)

@@ -13,8 +13,9 @@ from fastnst.config import TrainConfig
 from fastnst.errors import ConfigError
 from fastnst.image import read_picture, resize_short_side, to_tensor
 from fastnst.machine.files import sha256_file
+from fastnst.objective.backbone import coarsest, smallest_side
+from fastnst.objective.forms import layers_of
 from fastnst.optimize.sources import check_size
-from fastnst.perceptual.backbone import coarsest, smallest_side
 from fastnst.photos.crops import center_crop
 from fastnst.training.watch.held_out import PANEL_SIZE
 from fastnst.validate.likeness import Signature, pooled, signature
@@ -37,7 +38,7 @@ def check_crops(config: TrainConfig) -> None:
 
     Crops that are planned are large enough for any.
     """
-    layers = (*config.content_layers, *config.style_layers)
+    layers = layers_of(config)
     if config.image_size is not None and config.image_size < smallest_side(layers):
         raise ConfigError(
             f"crops of {config.image_size} pixels are too small for {coarsest(layers)}, which "
@@ -53,7 +54,7 @@ def read_styles(config: TrainConfig) -> Styles:
     originals = [read_picture(path) for path in config.style]
     pictures = [resize_short_side(picture, config.style_size) for picture in originals]
     for path, picture in zip(config.style, pictures, strict=True):
-        check_size(picture, path, (*config.content_layers, *config.style_layers))
+        check_size(picture, path, layers_of(config))
     weights = config.style_weights or (1.0,) * len(pictures)
     described = [
         _described(path, picture, weight)

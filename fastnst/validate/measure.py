@@ -24,9 +24,9 @@ from fastnst.image import read_picture, to_picture
 from fastnst.machine.download import Progress as DownloadProgress
 from fastnst.machine.notify import Notify
 from fastnst.networks.modules import TransferNetwork
+from fastnst.objective.objective import Objective
+from fastnst.objective.weights import load_backbone
 from fastnst.optimize.curves import Curve, Extent, descend, iterations_to, noise_like
-from fastnst.perceptual.losses import PerceptualLoss
-from fastnst.perceptual.weights import load_backbone
 from fastnst.photos.collection import find_photos, fingerprint, hold_out, pick_evenly
 from fastnst.photos.crops import center_crop
 from fastnst.validate.paintings import Known, Looks, look
@@ -44,7 +44,7 @@ class Subject:
     """
 
     network: TransferNetwork
-    loss: PerceptualLoss
+    loss: Objective
     device: torch.device
     known: Known = field(default_factory=Known)
 
@@ -107,7 +107,7 @@ def load_subject(
             f"({described.get('origin')}) than these ({backbone.origin}); "
             "give the right ones with --backbone-weights FILE"
         )
-    loss = PerceptualLoss(backbone, targets, config).to(device)
+    loss = Objective(backbone, targets, config).to(device)
     return Subject(checkpoint.network().to(device), loss, device)
 
 
@@ -144,9 +144,9 @@ def measure_photo(
     content = crop.to(subject.device).contiguous(memory_format=torch.channels_last)
     stylized, seconds = _timed_pass(subject.network, content)
     with torch.no_grad():
-        features = subject.loss.content_features(content)
-        parts = subject.loss(stylized, features)
-        unchanged = float(subject.loss(content, features).total)
+        seen = subject.loss.see_content(content)
+        parts = subject.loss(stylized, seen)
+        unchanged = float(subject.loss(content, seen).total)
     total = float(parts.total)
     if not math.isfinite(total):
         raise CheckpointError(f"the network's loss on {path} is not a finite number")

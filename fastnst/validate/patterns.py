@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from fastnst.networks.architecture import MULTIPLE
+from fastnst.objective.consistency import mean_cell
 
 LEVELS = 255
 # Sides of a window of ``weave`` in pixels; cycles a pixel that are fine; what makes a peak.
@@ -30,19 +31,6 @@ def grid(stylized: Tensor, content: Tensor) -> Tensor:
     if min(change.shape[-2:]) < MULTIPLE:
         return change.sum() * 0
     return mean_cell(change).square().mean()
-
-
-def mean_cell(change: Tensor) -> Tensor:
-    """The mean of a change (B, C, H, W) over its whole cells of 4 x 4 pixels, less its mean colour:
-    (B, C, 4, 4). Sides are at least 4.
-    """
-    batch, channels, *sides = change.shape
-    rows, columns = (side // MULTIPLE for side in sides)
-    cells = change[..., : rows * MULTIPLE, : columns * MULTIPLE].reshape(
-        batch, channels, rows, MULTIPLE, columns, MULTIPLE
-    )
-    mean = cells.mean(dim=(2, 4))
-    return mean - mean.mean(dim=(2, 3), keepdim=True)
 
 
 def weave(pictures: Iterable[NDArray[np.uint8]]) -> float:

@@ -23,10 +23,11 @@ from fastnst.cli import main
 from fastnst.config import LossConfig
 from fastnst.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_USAGE, OptimizationError
 from fastnst.image import read_image, to_tensor
+from fastnst.objective.forms import FORMS
+from fastnst.objective.objective import Objective, style_targets
+from fastnst.objective.parts import LossParts
 from fastnst.optimize.iterates import AdamSettings, adam_iterates, lbfgs_iterates
 from fastnst.optimize.statistics import sobel_edges, summary
-from fastnst.perceptual.forms import FORMS
-from fastnst.perceptual.losses import LossParts, PerceptualLoss, style_targets
 
 
 def parts_of(total: torch.Tensor, style: torch.Tensor | None = None) -> LossParts:
@@ -112,8 +113,8 @@ def test_lbfgs_lowers_every_form_of_the_loss_by_90_percent_from_the_content(form
     )
     style = to_tensor(make_picture(48, 48, 5))
     content = to_tensor(make_picture(40, 32, 8))
-    loss = PerceptualLoss(backbone, style_targets(backbone, [style], config), config)
-    features = loss.content_features(content)
+    loss = Objective(backbone, style_targets(backbone, [style], config), config)
+    features = loss.see_content(content)
     found = totals(lbfgs_iterates(lambda picture: loss(picture, features), content), 80)
     assert min(found) < 0.1 * found[0]
 
@@ -268,13 +269,13 @@ def test_ctrl_c_leaves_the_best_picture_so_far(arguments, tmp_path):
 
 
 def test_a_breakdown_keeps_the_last_good_picture(arguments, tmp_path, capsys, monkeypatch):
-    whole = PerceptualLoss.forward
+    whole = Objective.forward
     calls = itertools.count()
 
     def breaking(self, stylized, features, share=1.0):
         return whole(self, stylized * (float("nan") if next(calls) == 4 else 1), features, share)
 
-    monkeypatch.setattr(PerceptualLoss, "forward", breaking)
+    monkeypatch.setattr(Objective, "forward", breaking)
     assert main([*arguments, "--save-every", "1"]) == EXIT_INTERNAL
     told = capsys.readouterr().err.splitlines()[-1]
     assert "step 4: the content and style and total_variation loss is not a finite number" in told

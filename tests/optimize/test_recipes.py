@@ -10,7 +10,7 @@ from numpy_vgg import reference_features
 
 from fastnst.cli.options import parse_options
 from fastnst.config import LossConfig, OptimizeConfig
-from fastnst.perceptual.losses import PerceptualLoss, style_targets
+from fastnst.objective.objective import Objective, style_targets
 
 FOLDER = ROOT / "configs" / "optimize"
 RELU_1 = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -99,8 +99,8 @@ def test_a_recipes_loss_is_its_formula(name, form, formula, backbone):
     shape = (32, 40) if config.style_fit == "content-shape" else (48, 37)
     x, content = (torch.rand(1, 3, 32, 40, generator=generator) for _ in range(2))
     style = torch.rand(1, 3, *shape, generator=generator)
-    loss = PerceptualLoss(backbone, style_targets(backbone, [style], loss_config), loss_config)
-    total = float(loss(x, loss.content_features(content)).total)
+    loss = Objective(backbone, style_targets(backbone, [style], loss_config), loss_config)
+    total = float(loss(x, loss.see_content(content)).total)
 
     layers = list(config.style_layers)
     wanted = [*config.content_layers, *layers]

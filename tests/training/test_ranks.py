@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,14 +153,13 @@ def breaks_the_second_once() -> None:
     real, done = StyleTraining.losses, []
 
     def losses(self, content):
-        losses = real(self, content)
-        parts = losses.parts
+        parts = real(self, content)
         if self.ranks.rank == 1 and self.global_step >= 5 and not done:
             done.append(self.global_step)
             broken = {**parts.terms, "style": parts.terms["style"] * float("nan")}
             parts = parts.with_numbers([parts.total * float("nan"), *broken.values(),
                                         *parts.numbers()[1 + len(broken) :]])  # fmt: skip
-        return replace(losses, parts=parts)
+        return parts
 
     StyleTraining.losses = losses
 

@@ -13,7 +13,7 @@ from fastnst.checkpoint.contents import BANK_KEY, Checkpoint, load_checkpoint
 from fastnst.checkpoint.shipped import shipped_models
 from fastnst.errors import CheckpointError
 from fastnst.image import to_tensor
-from fastnst.perceptual.losses import PerceptualLoss
+from fastnst.objective.objective import Objective
 from fastnst.training.start import wear_nearest_style
 
 
@@ -40,7 +40,7 @@ def start_from(base: Checkpoint, backbone, wave: Checkpoint, **worn: torch.Tenso
     """The name that was chosen and the network, which wears ``worn`` before."""
     network = base.network()
     network.load_state_dict(worn, strict=False)
-    loss = PerceptualLoss(backbone, wave.style_targets(), wave.loss_config())
+    loss = Objective(backbone, wave.style_targets(), wave.loss_config())
     content = torch.cat([to_tensor(make_picture(64, 64, seed)) for seed in range(2)])
     return wear_nearest_style(network, base, loss, content, "float32"), network.state_dict()
 

@@ -28,11 +28,12 @@ from training_runs import (
 )
 
 from fastnst.checkpoint.contents import BANK_KEY, load_checkpoint
+from fastnst.checkpoint.description import KEY
 from fastnst.checkpoint.shipped import base_model, shipped_models
 from fastnst.config import TrainConfig
 from fastnst.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
 from fastnst.machine.files import atomic_write
-from fastnst.perceptual.losses import PerceptualLoss, style_targets
+from fastnst.objective.objective import Objective, style_targets
 from fastnst.training import run as run_module
 from fastnst.training.budget import (
     RAMP_START,
@@ -218,6 +219,43 @@ def test_resuming_with_other_settings_is_refused_with_the_differences(tiny_args,
     assert "behind it already" in capsys.readouterr().err
 
 
+# The newest options, and what was done before there were any.
+NEWEST = {"stability_weight": 0.0, "spectrum_weight": 0.0, "padding": "zeros"}
+
+
+def test_a_run_of_an_earlier_version_goes_on_as_it_began(tiny_args, tmp_path, capsys):
+    """Its checkpoint has none of the newest options, and the command line names none."""
+    straight, resumed = tmp_path / "straight.ckpt", tmp_path / "resumed.ckpt"
+    as_before = [
+        word
+        for name, value in NEWEST.items()
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
+    train(tiny_args, *as_before, "--steps", "6", "--output", str(straight))
+    with stopped_after(3, signal.SIGINT):
+        train(tiny_args, *as_before, "--steps", "6", "--output", str(resumed))
+    last = last_checkpoint(tmp_path)
+    contents = torch.load(last, weights_only=True)
+    for entry in (contents[KEY]["loss"], contents[KEY]["training"]["options"]):
+        for name in NEWEST:
+            entry.pop(name, None)
+    torch.save(contents, last)
+    capsys.readouterr()
+    more = [*tiny_args, "--steps", "6", "--resume", str(last), "--output", str(resumed)]
+    assert train(more, "--spectrum-weight", "2") == EXIT_USAGE
+    assert "spectrum_weight was 0.0, is 2.0" in capsys.readouterr().err
+    assert train(more) == EXIT_DONE
+    assert "an earlier version began this run; it goes on with" in capsys.readouterr().err
+    assert_same_weights(straight, resumed)
+    assert (
+        NEWEST.items()
+        <= {
+            **load_checkpoint(resumed).info["loss"],
+            **load_checkpoint(resumed).info["training"]["options"],
+        }.items()
+    )
+
+
 def test_a_finished_run_can_be_made_longer(tiny_args, tmp_path, capsys):
     output, longer = tmp_path / "out.ckpt", tmp_path / "longer.ckpt"
     train(tiny_args, "--steps", "3", "--output", str(output))
@@ -264,7 +302,10 @@ def test_a_loss_that_stays_no_number_stops_with_step_and_term_named(
     code = train(tiny_args, "--steps", "9", "--save-every", "0", "--output", str(tmp_path / "o"))
     told = capsys.readouterr().err.splitlines()
     assert code == EXIT_INTERNAL
-    problem = "the content and style and total_variation loss is not a finite number"
+    problem = (
+        "the content and style and total_variation and shift_consistency loss is not a finite "
+        "number"
+    )
     back = [line for line in told if f"{problem}; going back to the weights" in line]
     assert [line.split(":")[0] for line in back] == ["step 4", "step 5", "step 6"]
     assert [line.split("(")[1] for line in back] == ["1 of 3)", "2 of 3)", "3 of 3)"]
@@ -318,8 +359,7 @@ def test_a_lasting_spike_is_taken_back_and_one_outlier_is_not(
         if module.global_step not in spikes:
             return losses
         spikes.discard(module.global_step)
-        parts = dataclasses.replace(losses.parts, total=losses.parts.total * 1000)
-        return dataclasses.replace(losses, parts=parts)
+        return dataclasses.replace(losses, total=losses.total * 1000)
 
     monkeypatch.setattr(StyleTraining, "losses", spiking)
     output = tmp_path / "out.ckpt"
@@ -420,8 +460,8 @@ def test_a_network_that_knows_pictures_needs_a_shorter_ramp():
 
 def test_the_style_share_scales_the_style_term_alone(backbone, image):
     config = TrainConfig(style=(Path("a"),), data="b")
-    loss = PerceptualLoss(backbone, style_targets(backbone, [image[:1]], config), config)
-    features = loss.content_features(image.flip(0))
+    loss = Objective(backbone, style_targets(backbone, [image[:1]], config), config)
+    features = loss.see_content(image.flip(0))
     whole, tenth = loss(image, features).weighted(), loss(image, features, 0.1).weighted()
     assert float(tenth["style"]) == pytest.approx(0.1 * float(whole["style"]), rel=1e-5)
     assert float(tenth["content"]) == float(whole["content"])
@@ -493,6 +533,21 @@ def test_weights_are_chosen_in_the_last_fifth_or_are_the_last(losses, choosy, ke
         best._check(trainer, module)
     assert best.install(module) == kept
     assert module.description["losses"] == {"total": losses[kept]}
+
+
+def test_the_best_of_an_earlier_version_that_summed_up_other_terms_is_not_compared_with():
+    module = SimpleNamespace(
+        budget=Budget(10, None), network=torch.nn.Linear(1, 1), description={"training": {}}
+    )
+    trainer = SimpleNamespace(global_step=9, logger=None)
+    watched = SimpleNamespace(evaluate=lambda _: ({"total": 5.0, "spectrum": 2.0}, None))
+    best = held_out.BestWeights(watched, print, None)
+    earlier = {"settled": True, "step": 8, "losses": {"total": 3.0}, "weights": {}}
+    best.load_state_dict({"best": earlier, "due": 0.0, "lowest": 3.0, "idle": 4, "cut": None})
+    best._check(trainer, module)
+    assert best.install(module) == 9
+    best._watch(module, 9, 5.0)
+    assert (best._lowest, best._idle) == (5.0, 0)
 
 
 @pytest.mark.parametrize("option", [[], ["--no-early-stop"]])

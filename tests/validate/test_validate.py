@@ -29,10 +29,10 @@ from fastnst.cli.options import parse_options
 from fastnst.config import LossConfig, PreviewConfig, TrainConfig
 from fastnst.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USAGE, CheckpointError
 from fastnst.image import read_picture, resize_short_side, to_tensor
+from fastnst.objective.objective import Objective, style_targets
 from fastnst.optimize import curves
 from fastnst.optimize.curves import Curve, cached_curves, iterations_to, quantile
 from fastnst.optimize.preview import variants
-from fastnst.perceptual.losses import PerceptualLoss, style_targets
 from fastnst.photos.collection import find_photos, hold_out
 from fastnst.photos.crops import center_crops
 from fastnst.training.watch import worth
@@ -75,8 +75,8 @@ def test_a_packed_target_gives_the_same_loss_to_one_part_in_ten_thousand(backbon
     }
     losses = []
     for targets in (exact, packed):
-        loss = PerceptualLoss(backbone, targets, config)
-        losses.append(float(loss(image, loss.content_features(image)).terms["style"]))
+        loss = Objective(backbone, targets, config)
+        losses.append(float(loss(image, loss.see_content(image)).terms["style"]))
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
     assert losses[1] != losses[0]
 
@@ -136,11 +136,11 @@ def test_validate_measures_stores_and_reports(model, photos, style, backbone, tm
     checkpoint = load_checkpoint(model)
     config = checkpoint.loss_config()
     image = to_tensor(resize_short_side(read_picture(style), 48))
-    loss = PerceptualLoss(backbone, style_targets(backbone, [image], config), config)
+    loss = Objective(backbone, style_targets(backbone, [image], config), config)
     [path] = [path for path in find_photos(str(photos)) if path.name == found[0]["photo"]]
     content = center_crops([path], 32)
     with torch.no_grad():
-        parts = loss(checkpoint.network()(content), loss.content_features(content))
+        parts = loss(checkpoint.network()(content), loss.see_content(content))
     assert found[0]["network"]["total"] == pytest.approx(float(parts.total), rel=2e-4)
 
     page = (folder / "report.html").read_text()
@@ -272,7 +272,7 @@ def test_training_logs_its_worth_and_computes_the_optimum_once(
 
 def test_a_damaged_cache_of_curves_is_computed_anew(backbone, image):
     config = LossConfig(style_layers=("relu1_2",), content_layers=("relu1_2",))
-    loss = PerceptualLoss(backbone, style_targets(backbone, [image[:1]], config), config)
+    loss = Objective(backbone, style_targets(backbone, [image[:1]], config), config)
     first = cached_curves(loss, image, 2)
     for path in (curves.cache_folder() / "curves").iterdir():
         path.write_text("{")

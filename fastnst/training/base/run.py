@@ -14,8 +14,9 @@ from fastnst.checkpoint.description import FORMAT_VERSION, KEY
 from fastnst.config import TrainConfig
 from fastnst.machine.notify import Notify, silent
 from fastnst.networks.modules import new_network
-from fastnst.perceptual.losses import PerceptualLoss, style_targets
-from fastnst.perceptual.weights import load_backbone
+from fastnst.objective.build import objectives_of
+from fastnst.objective.consistency import offset
+from fastnst.objective.weights import load_backbone
 from fastnst.photos.collection import find_photos, fingerprint, hold_out
 from fastnst.training.base.bank import Bank
 from fastnst.training.base.styles import style_pictures
@@ -25,8 +26,6 @@ from fastnst.training.optimizer import build_optimizer
 from fastnst.training.plan import IMAGE_SIZE
 from fastnst.training.record.describe import loss_options, versions
 from fastnst.training.setup import choose_precision
-from fastnst.training.spectrum import Spectrum
-from fastnst.training.step import Objective, step_losses
 
 # Share of a sitting in which the learning rate falls to nothing: the trunk settles between styles.
 COOL_DOWN = 0.4
@@ -87,10 +86,9 @@ class _Sitting:
         size = self.settings.style_size
         styles = list(style_pictures(config.styles, set(config.leave_out), size))
         self.names = [name for name, _ in styles]
-        images = [image for _, image in styles]
-        losses = style_losses(images, self.settings, self.precision)
-        spectra = [Spectrum([image]) for image in images]
-        self.objectives = list(map(Objective, losses, spectra))
+        images = [[image] for _, image in styles]
+        backbone = load_backbone("embedded")
+        self.objectives = objectives_of(images, self.settings, backbone, self.precision)
         self.bank = Bank(self.network, len(styles))
         if start:
             self.bank.adopt(start, self.names)
@@ -141,18 +139,16 @@ class _Sitting:
         style = style_of(self.step, len(self.objectives))
         share = style_share(1.0, self.step / self.ramp)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bfloat16"):
-            losses = step_losses(
-                self.bank.wearing(style), self.objectives[style], content,
-                self.settings, self.step, share,
-            )  # fmt: skip
-            total = losses.total(self.settings)
+            _, parts = self.objectives[style].of_step(
+                self.bank.wearing(style), content, share, offset(self.settings.seed, self.step)
+            )
         # Styles that this step didn't show have no gradient, and Adam leaves them alone.
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        parts.total.backward()
         torch.nn.utils.clip_grad_norm_(self.bank.parameters(), self.settings.gradient_clip)
         self.optimizer.step()
         self.step += 1
-        return float(losses.parts.total.detach())
+        return float(parts.total.detach())
 
     def seconds(self) -> float:
         """Of all sittings."""
@@ -193,18 +189,3 @@ class _Sitting:
 def style_of(step: int, styles: int) -> int:
     """Which style a step is for: the same in any sitting."""
     return int(torch.randint(styles, (1,), generator=torch.Generator().manual_seed(step)))
-
-
-def style_losses(
-    images: Sequence[Tensor], config: TrainConfig, precision: str
-) -> list[PerceptualLoss]:
-    """A loss for each style image (1, 3, H, W), 0..1; they share one backbone."""
-    backbone = load_backbone("embedded")
-    losses = [
-        PerceptualLoss(backbone, style_targets(backbone, [image], config), config)
-        for image in images
-    ]
-    # The targets are computed in float32, as in build_loss.
-    if precision == "bfloat16":
-        backbone.convolutions.to(torch.bfloat16)
-    return losses

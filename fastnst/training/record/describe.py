@@ -12,7 +12,8 @@ import torch
 import fastnst
 from fastnst.checkpoint.contents import Checkpoint, plain
 from fastnst.checkpoint.description import FORMAT_VERSION, ancestors
-from fastnst.config import LossConfig
+from fastnst.config import LossConfig, TrainConfig
+from fastnst.config.fields import values_before
 from fastnst.errors import CheckpointError
 from fastnst.photos.collection import fingerprint
 from fastnst.training.setup import Setup
@@ -58,7 +59,7 @@ def describe_run(setup: Setup) -> dict[str, Any]:
     if setup.ranks.count > 1:
         options["processes"] = setup.ranks.count
     init, photos = setup.init, setup.photos
-    backbone = setup.loss.backbone
+    backbone = setup.objective.backbone
     return {
         "format_version": FORMAT_VERSION,
         "network": {"kind": network.kind, "options": plain(network.options)},
@@ -86,7 +87,7 @@ def refuse_other_settings(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
     """Raises CheckpointError, listing the differences, unless the run described by ``now`` is the
     one that the checkpoint was saved in.
     """
-    before = checkpoint.info
+    before, absent = checkpoint.info, plain(values_before(TrainConfig))
     pairs: list[tuple[str, Any, Any]] = [
         ("network", before["network"], now["network"]),
         ("backbone", before["backbone"], now["backbone"]),
@@ -101,7 +102,7 @@ def refuse_other_settings(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
     ):
         for name in entry_now:
             if name not in (*_MAY_DIFFER, "processes"):
-                pairs.append((name, entry_before.get(name), entry_now[name]))
+                pairs.append((name, entry_before.get(name, absent.get(name)), entry_now[name]))
     differences = [f"{name} was {was}, is {new}" for name, was, new in pairs if was != new]
     if differences:
         raise CheckpointError(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fastnst.errors import DataError
 from fastnst.machine.signals import EndRequest
-from fastnst.perceptual.losses import LossParts
+from fastnst.objective.parts import LossParts
 from fastnst.training.data.dataset import MAX_BAD_SHARE, Batch
 from fastnst.training.module import StyleTraining
 from fastnst.training.ranks import Ranks
@@ -71,8 +71,6 @@ class Meter(StyleCallback):
         if trainer.logger is not None and (step == 1 or step % self.log_every == 0):
             scalars = {
                 **scalars_of(latest),
-                "loss/instability": float(module.instability),
-                "loss/spectrum": float(module.apart),
                 "learning_rate": module.learning_rate,
                 "speed/images_per_second": speed,
                 "speed/data_wait_seconds": self._waited,

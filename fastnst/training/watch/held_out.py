@@ -15,7 +15,8 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from fastnst.machine.notify import Notify
-from fastnst.perceptual.backbone import Features
+from fastnst.objective.consistency import offset
+from fastnst.objective.forms import Seen
 from fastnst.training.module import StyleTraining
 from fastnst.training.watch.style_callback import StyleCallback
 
@@ -49,8 +50,8 @@ class HeldOut:
         self._step = -1
         self._stylized = images
         self._latest: tuple[dict[str, float], Tensor] = ({}, images)
-        # The photographs' own, computed once.
-        self._features: list[Features] = []
+        # The photographs themselves, looked at once.
+        self._seen: list[Seen] = []
 
     def evaluate(self, module: StyleTraining) -> tuple[dict[str, float], Tensor]:
         """Mean losses over the photographs, and their stylized images (N, 3, S, S)."""
@@ -71,15 +72,17 @@ class HeldOut:
         network = module.network
         was_training = network.training
         network.eval()
-        stylized, sums = [], dict.fromkeys(("total", "content", "style", "total_variation"), 0.0)
+        stylized: list[Tensor] = []
+        sums: dict[str, float] = {}
         images = self.images.to(module.device, memory_format=torch.channels_last).split(1)
-        if not self._features:
-            self._features = [module.perceptual_loss.content_features(image) for image in images]
-        for image, features in zip(images, self._features, strict=True):
+        if not self._seen:
+            self._seen = [module.objective.see_content(image) for image in images]
+        for number, (image, seen) in enumerate(zip(images, self._seen, strict=True)):
             stylized.append(network(image))
-            parts = module.perceptual_loss(stylized[-1], features)
+            # Each photograph is moved alike in every check.
+            parts = module.objective(stylized[-1], seen, network=network, move=offset(0, number))
             for name, part in {"total": parts.total, **parts.named()}.items():
-                sums[name] += float(part) / len(self.images)
+                sums[name] = sums.get(name, 0.0) + float(part) / len(self.images)
         network.train(was_training)
         losses = {name: round(value, 6) for name, value in sums.items()}
         return losses, torch.cat(stylized).cpu()
@@ -205,6 +208,9 @@ class BestWeights(StyleCallback):
         total = losses["total"]
         settled = module.budget.progress(trainer.global_step) >= SETTLED
         best = self._best
+        if best is not None and best["losses"].keys() != losses.keys():
+            # A run of an earlier version, whose total was the sum of other terms.
+            best, self._lowest = None, math.inf
         # What was there before the last fifth only stands in for it.
         if best is None or (
             settled and (not self.choosy or not best["settled"] or total < best["losses"]["total"])

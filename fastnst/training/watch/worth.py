@@ -13,8 +13,8 @@ from torch import Tensor
 
 from fastnst.image import to_picture
 from fastnst.machine.notify import Notify, silent
+from fastnst.objective.objective import Objective
 from fastnst.optimize.curves import cached_curves, iterations_to, quantile
-from fastnst.perceptual.losses import PerceptualLoss
 from fastnst.training.module import StyleTraining
 from fastnst.training.watch.held_out import is_panel_step
 from fastnst.training.watch.style_callback import StyleCallback
@@ -35,9 +35,9 @@ class CheapValidation(StyleCallback):
     when the run begins, once for each style and photograph: they stay in the user's cache.
     """
 
-    def __init__(self, images: Tensor, loss: PerceptualLoss, notify: Notify = silent) -> None:
+    def __init__(self, images: Tensor, objective: Objective, notify: Notify = silent) -> None:
         self.images = images
-        self.curves = cached_curves(loss, images, ITERATIONS, notify)
+        self.curves = cached_curves(objective, images, ITERATIONS, notify)
 
     def after_step(self, trainer: pl.Trainer, module: StyleTraining) -> None:
         if is_panel_step(trainer.global_step):
@@ -56,13 +56,13 @@ class CheapValidation(StyleCallback):
     @torch.no_grad()
     def worth(self, module: StyleTraining) -> float:
         """The median count of iterations that reach the network's loss; may be infinite."""
-        network, loss = module.network, module.perceptual_loss
+        network, objective = module.network, module.objective
         was_training = network.training
         network.eval()
         counts = []
         for image, curve in zip(self.images.split(1), self.curves, strict=True):
             content = image.to(module.device, memory_format=torch.channels_last)
-            parts = loss(network(content), loss.content_features(content))
+            parts = objective(network(content), objective.see_content(content))
             counts.append(iterations_to(curve, float(parts.total)))
         network.train(was_training)
         return quantile(counts, 0.5)

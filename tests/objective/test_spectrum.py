@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from fastnst.training.spectrum import AXES, Spectrum
+from fastnst.objective.spectrum import AXES, Spectrum
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -81,7 +81,7 @@ def test_several_styles_are_pooled_by_their_weights():
     assert float(pooled(one)) < float(pooled(other))
 
 
-@pytest.mark.parametrize("style", [[], [noise(1, 3, 63, 200)]])
+@pytest.mark.parametrize("style", [[], [noise(1, 3, 31, 200)]])
 def test_without_a_style_of_a_window_nothing_costs(style):
     picture = noise(1, 3, 64, 64).requires_grad_()
     found = Spectrum(style)(picture)
@@ -90,8 +90,18 @@ def test_without_a_style_of_a_window_nothing_costs(style):
     assert float(picture.grad.abs().max()) == 0
 
 
-def test_a_picture_smaller_than_a_window_costs_nothing():
-    assert float(Spectrum([noise(1, 3, 64, 64)])(noise(1, 3, 63, 64))) == 0
+def test_a_picture_smaller_than_the_smallest_window_costs_nothing():
+    assert float(Spectrum([noise(1, 3, 64, 64)])(noise(1, 3, 31, 64))) == 0
+
+
+@pytest.mark.parametrize(("crop", "side"), [(32, 256), (63, 256), (128, 48)])
+def test_small_crops_and_small_styles_are_held_against_each_other_all_the_same(crop, side):
+    """White noise of half the contrast is a factor of 4 of power, whatever the window."""
+    style = noise(1, 3, side, 2000)
+    batch = noise(40, 3, crop, crop, seed=1) / 2
+    assert float(Spectrum([style])(batch)) == pytest.approx(math.log(4) ** 2, rel=0.35)
+    weave = wave(crop, crop, 0.25, 0.25) / 4
+    assert float(Spectrum([style])(2 * batch + weave)) > 2 * float(Spectrum([style])(2 * batch))
 
 
 def test_a_style_of_one_colour_and_a_black_picture_have_finite_gradients():

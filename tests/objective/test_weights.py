@@ -19,8 +19,8 @@ from safetensors import safe_open
 
 from fastnst.errors import BackboneError
 from fastnst.machine import download
-from fastnst.perceptual import weights
-from fastnst.perceptual.weights import Source, load_backbone
+from fastnst.objective import weights
+from fastnst.objective.weights import Source, load_backbone
 
 
 @pytest.fixture(scope="module")

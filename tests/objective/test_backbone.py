@@ -8,8 +8,8 @@ import torchvision
 from numpy_vgg import reference_features
 
 from fastnst.errors import BackboneError, ConfigError
-from fastnst.perceptual.backbone import TRUNKS, Backbone, smallest_side
-from fastnst.perceptual.weights import EMBEDDED, _convolutions, load_backbone
+from fastnst.objective.backbone import TRUNKS, Backbone, smallest_side
+from fastnst.objective.weights import EMBEDDED, _convolutions, load_backbone
 
 
 @pytest.fixture(scope="module", params=["vgg16", "vgg19"])

@@ -1,23 +1,18 @@
-"""Instability: what does not move with the picture, and that training pays for it."""
+"""Shift consistency: closed forms of what does and does not move with the picture."""
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from fastnst.config import TrainConfig
-from fastnst.networks.modules import build_network
-from fastnst.perceptual.build import build_loss
-from fastnst.training.budget import Budget
-from fastnst.training.data.dataset import Batch
-from fastnst.training.module import Record, StyleTraining
-from fastnst.training.spectrum import Spectrum
-from fastnst.training.stability import TENTHS, TIED, offset, tied, unsteady
-from fastnst.training.step import Objective
+from fastnst.objective.consistency import (
+    GRID_WEIGHT,
+    TENTHS,
+    grid_correlation,
+    offset,
+    shift_consistency,
+)
 
 MOVES = [divmod(place, 4) for place in range(1, 16)]
 
@@ -46,13 +41,13 @@ def test_what_moves_with_the_picture_costs_nothing(move):
         return F.conv2d(F.pad(picture, (2, 2, 2, 2), mode="reflect"), weight)
 
     for network in (lambda picture: picture * 0.3, blur):
-        assert float(unsteady(network, content, network(content), move).instability) < 1e-8
+        assert float(shift_consistency(network, content, network(content), move).change) < 1e-8
 
 
 @pytest.mark.parametrize("move", MOVES)
 def test_a_pattern_of_4_pixels_costs_the_square_of_its_tenths_wherever_it_jumps(move):
     content, network = noise(1, 3, 64, 64), columns(4)
-    found = float(unsteady(network, content, network(content), move).instability)
+    found = float(shift_consistency(network, content, network(content), move).change)
     # Two of four columns differ by a tenth, unless the picture moved down alone.
     assert found == pytest.approx(0.5 if move[0] else 0.0, abs=1e-5)
 
@@ -67,7 +62,7 @@ def test_gradients_go_through_both_passes():
     whole = network(content)
     for stylized, factor in ((whole, 1.0), (whole.detach(), 0.5)):
         [slope] = torch.autograd.grad(
-            unsteady(network, content, stylized, (1, 0)).instability, gain
+            shift_consistency(network, content, stylized, (1, 0)).change, gain
         )
         if factor == 1:
             # A multiple of the pattern: the term grows with its square.
@@ -80,17 +75,17 @@ def test_gradients_go_through_both_passes():
 def test_pictures_with_nothing_but_margins_cost_nothing_and_have_a_gradient(size):
     content = noise(1, 3, *size)
     stylized = content.clone().requires_grad_()
-    sum(unsteady(columns(4), content, stylized, (3, 3))).backward()
+    sum(shift_consistency(columns(4), content, stylized, (3, 3))).backward()
     assert float(stylized.grad.abs().max()) == 0
 
 
 @pytest.mark.parametrize("move", MOVES)
 def test_a_grid_costs_its_mean_square_wherever_the_picture_moves(move):
     content, network = noise(1, 3, 64, 64), columns(4)
-    found = unsteady(network, content, network(content), move).grid
+    found = shift_consistency(network, content, network(content), move).grid_correlation
     # A tenth in a column of four has a variance of 0.1 * 0.1 * 3 / 16.
-    assert float(found) == pytest.approx(TIED * TENTHS * 0.01 * 3 / 16, rel=0.05)
-    other = unsteady(columns(5), content, columns(5)(content), move).grid
+    assert float(found) == pytest.approx(GRID_WEIGHT * TENTHS * 0.01 * 3 / 16, rel=0.05)
+    other = shift_consistency(columns(5), content, columns(5)(content), move).grid_correlation
     assert abs(float(other)) < 0.02 * float(found)
 
 
@@ -98,8 +93,8 @@ def test_strokes_that_move_along_cost_nothing_on_the_whole():
     """The noise of a finite picture's mean cell, which its own square would be charged for."""
     strokes = [0.2 * noise(1, 3, 67, 67, seed=seed) for seed in range(60)]
     pairs = [(one[..., :64, :64], one[..., 3:, 2:66]) for one in strokes]
-    by_two = torch.stack([tied(first, second) for first, second in pairs])
-    by_one = torch.stack([tied(first, first) for first, _ in pairs])
+    by_two = torch.stack([grid_correlation(first, second) for first, second in pairs])
+    by_one = torch.stack([grid_correlation(first, first) for first, _ in pairs])
     assert abs(float(by_two.mean())) < 0.1 * float(by_one.mean())
     assert float(by_two.min()) < 0 < float(by_two.max())
 
@@ -109,36 +104,3 @@ def test_moves_follow_from_seed_and_step_and_are_never_none():
     assert moves == [offset(0, step) for step in range(300)]
     assert moves != [offset(1, step) for step in range(300)]
     assert set(moves) == set(MOVES)
-
-
-def training(tmp_path: Path, **options: Any) -> StyleTraining:
-    config = TrainConfig(style=(tmp_path,), data="photos", steps=9, backbone="embedded", **options)
-    loss = build_loss(config, [noise(1, 3, 48, 48)], "float32")
-    torch.manual_seed(0)
-    network = build_network("fast").train()
-    objective = Objective(loss, Spectrum([noise(1, 3, 64, 64)]))
-    return StyleTraining(network, objective, config, Budget(9, None), Record({"training": {}}))
-
-
-def test_a_step_pays_for_instability_and_the_loss_that_is_told_does_not(tmp_path):
-    batch = Batch((noise(1, 3, 64, 64, seed=3) * 255).to(torch.uint8), ())
-    free, little, much = (
-        training(tmp_path, stability_weight=w, spectrum_weight=0.0) for w in (0.0, 1.0, 3.0)
-    )
-    totals = [float(m.training_step(batch, 0).detach()) for m in (free, little, much)]
-    assert float(free.instability) == 0
-    assert float(little.instability) == float(much.instability) > 0
-    assert totals[0] == float(free.latest.total) == float(much.latest.total)
-    assert totals[1] - totals[0] == pytest.approx(float(much.instability), rel=1e-3)
-    assert totals[2] - totals[0] == pytest.approx(3 * float(much.instability), rel=1e-3)
-
-
-def test_a_step_pays_for_its_spectrum_and_the_loss_that_is_told_does_not(tmp_path):
-    batch = Batch((noise(1, 3, 64, 64, seed=3) * 255).to(torch.uint8), ())
-    options = {"stability_weight": 0.0}
-    free, paying = (training(tmp_path, spectrum_weight=w, **options) for w in (0.0, 2.0))
-    totals = [float(m.training_step(batch, 0).detach()) for m in (free, paying)]
-    assert float(free.apart) == 0
-    assert float(paying.apart) > 0
-    assert totals[0] == float(free.latest.total) == float(paying.latest.total)
-    assert totals[1] - totals[0] == pytest.approx(2 * float(paying.apart), rel=1e-3)

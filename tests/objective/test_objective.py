@@ -9,9 +9,9 @@ from numpy_vgg import reference_features
 
 from fastnst.config import LossConfig
 from fastnst.errors import ConfigError
-from fastnst.perceptual.losses import PerceptualLoss, style_targets
-from fastnst.perceptual.style_statistics import gram_matrix, moments
-from fastnst.perceptual.terms import content_loss, moments_loss, style_loss, total_variation_loss
+from fastnst.objective.objective import Objective, style_targets
+from fastnst.objective.style_statistics import gram_matrix, moments
+from fastnst.objective.terms import content_loss, moments_loss, style_loss, total_variation_loss
 
 
 def random_features(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -168,8 +168,8 @@ def test_perceptual_loss_agrees_with_numpy_in_float64(backbone, image, form, pad
     )  # fmt: skip
     style = torch.rand(1, 3, 33, 41, generator=torch.Generator().manual_seed(5))
     content = image.flip(0)
-    loss = PerceptualLoss(backbone, style_targets(backbone, [style], config), config)
-    parts = loss(image, loss.content_features(content))
+    loss = Objective(backbone, style_targets(backbone, [style], config), config)
+    parts = loss(image, loss.see_content(content))
 
     layers = list(config.style_layers)
     ours, theirs, styles = (
@@ -216,8 +216,8 @@ def test_perceptual_loss_agrees_with_numpy_in_float64(backbone, image, form, pad
 def test_the_style_image_itself_has_no_style_loss(backbone):
     style = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(1))
     config = LossConfig()
-    loss = PerceptualLoss(backbone, style_targets(backbone, [style], config), config)
-    parts = loss(style, loss.content_features(style))
+    loss = Objective(backbone, style_targets(backbone, [style], config), config)
+    parts = loss(style, loss.see_content(style))
     assert float(parts.terms["style"]) < 1e-10
     assert float(parts.terms["content"]) == 0
 
@@ -247,9 +247,9 @@ def test_gram_matrices_of_several_styles_are_pooled_by_weight(backbone):
 
 def test_gradients_reach_the_picture_and_never_the_backbone(backbone, image):
     config = LossConfig()
-    loss = PerceptualLoss(backbone, style_targets(backbone, [image[:1]], config), config)
+    loss = Objective(backbone, style_targets(backbone, [image[:1]], config), config)
     picture = image.clone().requires_grad_()
-    loss(picture, loss.content_features(image)).total.backward()
+    loss(picture, loss.see_content(image)).total.backward()
     assert picture.grad is not None
     assert float(picture.grad.abs().sum()) > 0
     assert all(parameter.grad is None for parameter in backbone.parameters())

@@ -22,7 +22,7 @@ from fastnst.machine.cache import cache_folder
 from fastnst.machine.download import Progress, Source, download
 from fastnst.machine.files import atomic_write, reason, sha256_file
 from fastnst.machine.notify import Notify, silent
-from fastnst.perceptual.backbone import TRUNKS, Backbone
+from fastnst.objective.backbone import TRUNKS, Backbone
 
 EMBEDDED = Path(__file__).with_name("embedded.safetensors")
 SOURCES: dict[str, Source] = {
