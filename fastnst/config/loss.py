@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from fastnst.config.fields import check_choices, option, require
-from fastnst.errors import ConfigError
+from fastnst.errors import ConfigError, nearest
 
 # Shallow to deep, at full and at half size: relu5_1 has too few positions in a crop to have
 # statistics, and its covariance would be all noise.
@@ -15,6 +15,13 @@ STYLE_LAYERS = (
     "rgb", "relu1_1", "relu2_1", "relu3_1", "relu4_1",
     "rgb/2", "relu1_1/2", "relu2_1/2", "relu3_1/2", "relu4_1/2",
 )  # fmt: skip
+
+# Where contours can be detected (fastnst.objective.contours), from fine to coarse.
+CONTOUR_LAYERS = tuple(
+    layer + size
+    for size in ("", "/2", "/4")
+    for layer in ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+)
 
 
 @dataclass(frozen=True)
@@ -69,22 +76,45 @@ class LossConfig:
         0.3, "multiplier of total variation: higher is smoother, with less noise and detail"
     )
 
+    contour_weight: float = option(
+        1.0,
+        "multiplier of the contour term, which asks that the outlines of what is in a photograph "
+        "stay: higher keeps objects and faces; in the forms 'moments' and 'relative' alone",
+        before=0.0,
+    )
+    contour_layers: tuple[str, ...] = option(
+        ("relu2_2", "relu3_3", "relu4_3"),
+        "where contours are detected: 'relu1_2' the finest, 'relu2_2', 'relu3_3', 'relu4_3' those "
+        "of whole objects; with '/2' or '/4' as style_layers",
+    )
+    contour_layer_weights: tuple[float, ...] = option(
+        (), "weight of each contour layer within the contour term (default: equal)"
+    )
+
     def __post_init__(self) -> None:
         # Flags and YAML are checked by their parser, a checkpoint's description here.
         check_choices(self)
-        for name in ("content_weight", "style_weight", "tv_weight"):
+        for name in ("content_weight", "style_weight", "tv_weight", "contour_weight"):
             require(name, getattr(self, name), minimum=0.0)
-        if not all(isinstance(name, str) for name in (*self.content_layers, *self.style_layers)):
-            raise ConfigError("content_layers and style_layers are names")
-        if not self.content_layers or not self.style_layers:
-            raise ConfigError("content_layers and style_layers each need at least one layer")
-        for weight in self.style_layer_weights:
-            require("style_layer_weights", weight, minimum=1e-9)
-        if len(self.style_layer_weights) not in (0, len(self.style_layers)):
-            raise ConfigError(
-                f"{len(self.style_layer_weights)} style_layer_weights for "
-                f"{len(self.style_layers)} style_layers"
-            )
+        for kind in ("content", "style", "contour"):
+            self._check_layers(f"{kind}_layers", f"{kind}_layer_weights")
+        for name in self.contour_layers:
+            if name not in CONTOUR_LAYERS:
+                raise ConfigError(
+                    f"contour_layers has no layer '{name}': did you mean "
+                    f"{nearest(name, CONTOUR_LAYERS)}?"
+                )
+
+    def _check_layers(self, layers: str, weights: str) -> None:
+        names, factors = getattr(self, layers), getattr(self, weights, ())
+        if not all(isinstance(name, str) for name in names):
+            raise ConfigError(f"{layers} are names")
+        if not names:
+            raise ConfigError(f"{layers} needs at least one layer")
+        for factor in factors:
+            require(weights, factor, minimum=1e-9)
+        if len(factors) not in (0, len(names)):
+            raise ConfigError(f"{len(factors)} {weights} for {len(names)} {layers}")
 
 
 @dataclass(frozen=True)

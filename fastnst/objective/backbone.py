@@ -79,6 +79,11 @@ def _parts(name: str) -> tuple[str, int]:
     return layer, int(divisor) if divisor.isdecimal() else 0 if slash else 1
 
 
+def at_full_size(name: str) -> str:
+    """A layer's name for the picture at its own size: relu3_1 of relu3_1/2."""
+    return _parts(name)[0]
+
+
 def _joined(layer: str, divisor: int) -> str:
     return layer if divisor == 1 else f"{layer}/{divisor}"
 

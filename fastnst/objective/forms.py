@@ -20,6 +20,7 @@ from fastnst.objective.style_statistics import MOMENTS, Statistics, Summary, gra
 from fastnst.objective.terms import (
     content_loss,
     content_loss_sum,
+    contour_loss,
     moments_loss,
     style_loss,
     total_variation_loss,
@@ -33,11 +34,13 @@ Network = Callable[[Tensor], Tensor]
 @dataclass(frozen=True)
 class Seen:
     """A picture as terms see it: its pixels (B, 3, H, W), 0..1, in whatever float type they came,
-    and its features (B, C, h, w) at the layers that terms ask for.
+    and, at the layers that terms ask for, its features (B, C, h, w) and the probabilities of
+    contours (B, 1, h, w).
     """
 
     pixels: Tensor
     features: Features
+    contours: Features
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ class Term:
     ``values`` gives one number, or one for each of its parts, which are summed; a term ``by_layer``
     gives one for each layer and is their weighted mean or sum, as the form has it, with
     ``layer_weights`` of the configuration, equal where there are none. ``layers`` are those of the
-    stylized image that it needs, and of the content image too, with ``of_content``. A term
+    stylized image that it needs, ``contours`` those of contours, and of the content image too,
+    with ``of_content``. A term
     ``of_network`` judges the network while it is trained, not a picture: optimization of pictures
     has none of these. A term that is ``costly`` is left out at a weight of 0. With ``rises``
     training lets the weight rise.
@@ -74,6 +78,7 @@ class Term:
     weight: str
     values: Callable[[View], Mapping[str, Tensor]]
     layers: Callable[[LossConfig], tuple[str, ...]] = lambda _: ()
+    contours: Callable[[LossConfig], tuple[str, ...]] = lambda _: ()
     layer_weights: Callable[[LossConfig], tuple[float, ...]] = lambda _: ()
     by_layer: bool = False
     of_content: bool = False
@@ -108,8 +113,8 @@ def _style(at: Callable[[View, str], Tensor]) -> Term:
     return Term(
         "style", "style_weight",
         lambda view: {layer: at(view, layer) for layer in view.config.style_layers},
-        lambda config: config.style_layers, lambda config: config.style_layer_weights,
-        by_layer=True, rises=True,
+        lambda config: config.style_layers,
+        layer_weights=lambda config: config.style_layer_weights, by_layer=True, rises=True,
     )  # fmt: skip
 
 
@@ -118,6 +123,19 @@ def _total_variation(distance: Callable[[Tensor], Tensor]) -> Term:
         "total_variation", "tv_weight",
         lambda view: {PIXELS: distance(view.stylized.features[PIXELS])}, lambda _: (PIXELS,),
     )  # fmt: skip
+
+
+def _contours(view: View) -> Mapping[str, Tensor]:
+    ours, theirs = view.stylized.contours, view.content.contours
+    return {layer: contour_loss(ours[layer], theirs[layer]) for layer in view.config.contour_layers}
+
+
+CONTOURS = Term(
+    "contours", "contour_weight", _contours,
+    contours=lambda config: config.contour_layers,
+    layer_weights=lambda config: config.contour_layer_weights,
+    by_layer=True, of_content=True, costly=True,
+)  # fmt: skip
 
 
 def _shift_consistency(view: View) -> Mapping[str, Tensor]:
@@ -192,8 +210,9 @@ def _gram_form(
     style: Callable[[View, str], Tensor],
     total_variation: Callable[[Tensor], Tensor],
     mean_of_layers: bool,
+    more: tuple[Term, ...] = (),
 ) -> LossForm:
-    terms = (_content(content), _style(style), _total_variation(total_variation))
+    terms = (_content(content), _style(style), _total_variation(total_variation), *more)
     return LossForm(gram_summary(normalization), terms, mean_of_layers)
 
 
@@ -201,12 +220,17 @@ FORMS: Mapping[str, LossForm] = {
     # Every term a ratio, the style by mean and covariance: see content_loss and moments_loss.
     "moments": LossForm(
         MOMENTS,
-        (_content(content_loss), _style(_moments), _total_variation(total_variation_loss)),
+        (
+            _content(content_loss),
+            _style(_moments),
+            _total_variation(total_variation_loss),
+            CONTOURS,
+        ),
         mean_of_layers=True,
     ),
     # The same by Gram matrices: see style_loss.
     "relative": _gram_form(
-        "positions", content_loss, _gram_relative, total_variation_loss, mean_of_layers=True
+        "positions", content_loss, _gram_relative, total_variation_loss, True, (CONTOURS,)
     ),
     # Johnson et al. (2016), eq. 2 to 4.
     "johnson": _gram_form(
@@ -250,4 +274,8 @@ def terms_of(config: LossConfig) -> tuple[Term, ...]:
 
 def layers_of(config: LossConfig) -> tuple[str, ...]:
     """Every layer that the objective of ``config`` looks at."""
-    return tuple(dict.fromkeys(layer for term in terms_of(config) for layer in term.layers(config)))
+    looked_at = [
+        layer for term in terms_of(config)
+        for layer in (*term.layers(config), *term.contours(config))
+    ]  # fmt: skip
+    return tuple(dict.fromkeys(looked_at))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fastnst.config import LossConfig
 from fastnst.errors import BackboneError, ConfigError
 from fastnst.objective.backbone import Backbone
+from fastnst.objective.contours import ContourDetector
 from fastnst.objective.forms import FORMS, Network, Seen, Term, View, terms_of
 from fastnst.objective.parts import LossParts
 from fastnst.objective.spectrum import Spectrum
@@ -82,6 +83,8 @@ class Objective(nn.Module):
         self.terms = terms_of(config)
         self.weights = {term.name: float(getattr(config, term.weight)) for term in self.terms}
         self.spectrum = spectrum or Spectrum(())
+        detects = any(term.contours(config) for term in self.terms)
+        self.contours = ContourDetector(backbone) if detects else None
         self._names: dict[str, dict[str, str]] = {}
         for layer in config.style_layers:
             self._keep(layer, targets.get(layer, {}))
@@ -152,10 +155,16 @@ class Objective(nn.Module):
         return stylized, self(stylized, seen, style_share, network, move)
 
     def _seen(self, picture: Tensor, terms: Sequence[Term]) -> Seen:
-        """A picture with the features that ``terms`` need."""
-        layers = {layer for term in terms for layer in term.layers(self.config)}
+        """A picture with all that ``terms`` need of it."""
         config = self.config
-        return Seen(picture, self.backbone(picture, layers, config.pooling, config.padding))
+        layers = {layer for term in terms for layer in term.layers(config)}
+        outlined = {layer for term in terms for layer in term.contours(config)}
+        if self.contours is not None:
+            layers.update(self.contours.shared(outlined))
+        features = self.backbone(picture, layers, config.pooling, config.padding)
+        if self.contours is None:
+            return Seen(picture, features, {})
+        return Seen(picture, features, self.contours(picture, outlined, features, config))
 
     def _reduced(self, term: Term, values: Mapping[str, Tensor]) -> Tensor:
         """The sum of a term's parts; of its layers the weighted mean or sum, as the form has it."""

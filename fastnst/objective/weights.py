@@ -7,6 +7,7 @@ before anything unpickles it, and only its convolutions stay in the cache, as sa
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,7 +82,13 @@ def _best(on_progress: Progress | None) -> tuple[Backbone, str]:
 
 
 def _embedded() -> Backbone:
-    return Backbone("embedded", _read_safetensors(EMBEDDED)[0], _origin(EMBEDDED))
+    return Backbone("embedded", read_safetensors(EMBEDDED)[0], embedded_origin())
+
+
+@functools.cache
+def embedded_origin() -> str:
+    """The embedded trunk's ``origin``."""
+    return _origin(EMBEDDED)
 
 
 def _origin(file: Path) -> str:
@@ -95,12 +102,13 @@ def _cache_file(name: str) -> Path:
 def _cached(name: str) -> Backbone | None:
     file = _cache_file(name)
     try:
-        return Backbone(name, _read_safetensors(file)[0], f"sha256:{SOURCES[name].sha256}")
+        return Backbone(name, read_safetensors(file)[0], f"sha256:{SOURCES[name].sha256}")
     except BackboneError:  # Absent or damaged: fetching it again replaces it.
         return None
 
 
-def _read_safetensors(file: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+def read_safetensors(file: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+    """A file's tensors by name, and its metadata. Raises BackboneError."""
     try:
         with safe_open(file, framework="pt") as opened:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
@@ -114,7 +122,7 @@ def _from_file(name: str, file: Path) -> Backbone:
     if not file.is_file():
         raise BackboneError(f"{file}: no such file of backbone weights")
     if file.suffix == ".safetensors":
-        weights = _read_safetensors(file)[0]
+        weights = read_safetensors(file)[0]
     else:
         weights = _convolutions(_load_state(file), file)
     if name == "auto":

@@ -162,14 +162,15 @@ def test_optimize_writes_picture_csv_and_tensorboard(arguments, content, tmp_pat
     assert main(arguments) == EXIT_DONE
     assert size_of(tmp_path / "out.png") == (48, 36)
     found = rows(tmp_path / "out.losses.csv")
-    names = ["step", "total", "content", "style", "total_variation", "seconds"]
+    names = ["step", "total", "content", "style", "total_variation", "contours", "seconds"]
     assert list(found[0]) == names
     assert [row["step"] for row in found] == list(range(7))
     # The first row is before any change: the content image has its own content.
-    assert found[0]["content"] == 0
+    assert found[0]["content"] == found[0]["contours"] == 0
     assert min(row["total"] for row in found) < 0.8 * found[0]["total"]
     for row in found:
-        total = row["content"] + 8 * row["style"] + 0.3 * row["total_variation"]
+        own = row["content"] + row["contours"]
+        total = own + 8 * row["style"] + 0.3 * row["total_variation"]
         assert row["total"] == pytest.approx(total, rel=1e-5)
     [folder] = (tmp_path / "runs" / "optimize-out").iterdir()
     events = EventAccumulator(str(folder)).Reload()

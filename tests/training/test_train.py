@@ -63,7 +63,8 @@ def test_training_lowers_the_loss_and_says_so(photos, style, tmp_path, capsys):
     events = EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
     tags = events.Tags()
     expected = {
-        "loss/total", "loss/content", "loss/style", "loss/total_variation",
+        "loss/total", "loss/content", "loss/style", "loss/total_variation", "loss/contours",
+        "loss/shift_consistency", "loss/spectrum",
         "style_layers/rgb", "style_layers/relu4_1/2",
         "shares/content", "shares/style", "shares/total_variation",
         "learning_rate", "speed/images_per_second", "speed/data_wait_seconds",
@@ -220,7 +221,12 @@ def test_resuming_with_other_settings_is_refused_with_the_differences(tiny_args,
 
 
 # The newest options, and what was done before there were any.
-NEWEST = {"stability_weight": 0.0, "spectrum_weight": 0.0, "padding": "zeros"}
+NEWEST = {
+    "stability_weight": 0.0,
+    "spectrum_weight": 0.0,
+    "padding": "zeros",
+    "contour_weight": 0.0,
+}
 
 
 def test_a_run_of_an_earlier_version_goes_on_as_it_began(tiny_args, tmp_path, capsys):
@@ -303,8 +309,8 @@ def test_a_loss_that_stays_no_number_stops_with_step_and_term_named(
     told = capsys.readouterr().err.splitlines()
     assert code == EXIT_INTERNAL
     problem = (
-        "the content and style and total_variation and shift_consistency loss is not a finite "
-        "number"
+        "the content and style and total_variation and contours and shift_consistency and "
+        "spectrum loss is not a finite number"
     )
     back = [line for line in told if f"{problem}; going back to the weights" in line]
     assert [line.split(":")[0] for line in back] == ["step 4", "step 5", "step 6"]
