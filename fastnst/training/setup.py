@@ -14,7 +14,7 @@ from fastnst.config import TrainConfig
 from fastnst.machine.device import choose_device, has_bfloat16
 from fastnst.machine.download import Progress as DownloadProgress
 from fastnst.machine.notify import Notify
-from fastnst.networks.modules import TransferNetwork
+from fastnst.networks.modules import TransferNetwork, with_skip
 from fastnst.perceptual.build import build_loss
 from fastnst.perceptual.losses import PerceptualLoss
 from fastnst.photos.collection import find_photos, hold_out, pick_evenly
@@ -67,6 +67,8 @@ def set_up(
     earlier = load_checkpoint(config.resume) if config.resume else None
     init = None if earlier else find_init(config)
     network = start_network(config, earlier or init)
+    if earlier is None:
+        network = with_skip(network)
     loss = ranks.in_turn(lambda: build_loss(config, styles.images, precision, on_download, notify))
     for_training, held_out = hold_out(photos)
     if init is not None:
