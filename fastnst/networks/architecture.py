@@ -95,6 +95,16 @@ class Residual(Geometry):
 
 
 @dataclass(frozen=True)
+class Skip(Geometry):
+    """``body`` plus a pointwise ``conv`` of what both get: details need not pass the coarse scale
+    (Ronneberger et al. 2015). ``body`` leaves channels, and sides of padded pictures.
+    """
+
+    body: tuple[Layer, ...]
+    conv: Conv
+
+
+@dataclass(frozen=True)
 class Upsample(Geometry):
     """Nearest neighbour by 2: with a convolution after it, free of a transposed one's grid."""
 
@@ -152,8 +162,8 @@ class ToLevels(Geometry):
 
 
 Layer = (
-    Conv | Norm | Relu | Residual | Upsample | Unshuffle | Subpixel | Shuffle | Blur | Bounded
-    | FromLevels | ToLevels
+    Conv | Norm | Relu | Residual | Skip | Upsample | Unshuffle | Subpixel | Shuffle | Blur
+    | Bounded | FromLevels | ToLevels
 )  # fmt: skip
 
 
@@ -195,24 +205,28 @@ def johnson(width: int = 32, blocks: int = 5) -> tuple[Layer, ...]:
     )
 
 
-def fast(width: int = 24, blocks: int = 5, spread: int = 1) -> tuple[Layer, ...]:
+def fast(width: int = 24, blocks: int = 5, spread: int = 1, skip: int = 0) -> tuple[Layer, ...]:
     """A small network that never computes at full size: 0.24 million parameters.
 
     The picture's 2 x 2 pixels become channels, ``width`` channels at half the size, 2 x ``width``
     and ``blocks`` residual blocks at a quarter, and back by nearest upsampling and pixel shuffle.
     The blocks' dilation rises by one from either end up to ``spread``, 1 to ``WIDEST`` (3: 1, 2, 3,
-    2, 1), for strokes that reach further in the same time.
+    2, 1), for strokes that reach further in the same time. With ``skip``, 0 or 1, the first
+    features at half the size are added to the last ones there.
     """
     dilations = (1 + min(place, blocks - 1 - place, spread - 1) for place in range(blocks))
-    return (
-        Unshuffle(),
-        *conv_norm(12, width, 5),
-        Relu(),
+    body = (
         *conv_norm(width, 2 * width, 3, stride=2),
         Relu(),
         *(residual(2 * width, dilation) for dilation in dilations),
         Upsample(),
         *conv_norm(2 * width, width, 3),
+    )
+    return (
+        Unshuffle(),
+        *conv_norm(12, width, 5),
+        Relu(),
+        *((Skip(body, Conv(width, width, 1)),) if skip else body),
         Relu(),
         Subpixel(width, 5),
         Bounded(),
@@ -232,13 +246,11 @@ NETWORKS: Mapping[str, Callable[..., tuple[Layer, ...]]] = {
 
 
 # What new networks of a kind are built with, beside the defaults that earlier checkpoints rely on.
-NEW: Mapping[str, Mapping[str, int]] = {"fast": {"spread": 3}}
+NEW: Mapping[str, Mapping[str, int]] = {"fast": {"spread": 3, "skip": 1}}
 
 
 def chain(kind: str, options: Mapping[str, Any] | None = None) -> tuple[Layer, ...]:
-    """The network from levels to levels: its layers with their weights' names, Subpixel as what it
-    consists of.
-    """
+    """The network from levels to levels: named layers, Subpixel as what it consists of."""
     return (FromLevels(), *_named(NETWORKS[kind](**(options or {})), "body"), ToLevels())
 
 
@@ -248,6 +260,8 @@ def weight_shapes(layers: Sequence[Layer]) -> dict[str, tuple[int, ...]]:
     for layer in layers:
         if isinstance(layer, Residual):
             found |= weight_shapes(layer.body)
+        if isinstance(layer, Skip):
+            found |= weight_shapes((*layer.body, layer.conv))
         if isinstance(layer, Conv):
             kernel = (layer.channels, layer.width, layer.kernel, layer.kernel)
             found |= {f"{layer.name}.weight": kernel, f"{layer.name}.bias": (layer.channels,)}
@@ -256,9 +270,15 @@ def weight_shapes(layers: Sequence[Layer]) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _named(layers: tuple[Layer, ...], name: str) -> tuple[Layer, ...]:
+def without_skips(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """The chain as it is without its ``Skip``s: their bodies are a part of it."""
+    parts = (layer.body if isinstance(layer, Skip) else (layer,) for layer in layers)
+    return tuple(layer for part in parts for layer in part)
+
+
+def _named(layers: tuple[Layer, ...], name: str, first: int = 0) -> tuple[Layer, ...]:
     found: list[Layer] = []
-    for place, layer in enumerate(layers):
+    for place, layer in enumerate(layers, first):
         here = f"{name}.{place}"
         if isinstance(layer, Conv):
             # Behind its padding.
@@ -267,6 +287,11 @@ def _named(layers: tuple[Layer, ...], name: str) -> tuple[Layer, ...]:
             found.append(replace(layer, name=here))
         elif isinstance(layer, Residual):
             found.append(Residual(_named(layer.body, f"{here}.body")))
+        elif isinstance(layer, Skip):
+            # All else is named as it is without: the weights of either network fit the other.
+            after = _named(layers[place - first + 1 :], name, place + len(layer.body))
+            inner = _named(layer.body, name, place)
+            return (*found, Skip(inner, replace(layer.conv, name=f"{name}.skip")), *after)
         elif isinstance(layer, Subpixel):
             conv = Conv(layer.width, 12, layer.kernel, name=f"{here}.conv.1")
             found += [conv, Shuffle(), Blur()]

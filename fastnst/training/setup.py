@@ -14,7 +14,7 @@ from fastnst.config import TrainConfig
 from fastnst.machine.device import choose_device, has_bfloat16
 from fastnst.machine.download import Progress as DownloadProgress
 from fastnst.machine.notify import Notify
-from fastnst.networks.modules import TransferNetwork
+from fastnst.networks.modules import TransferNetwork, with_skip
 from fastnst.objective.build import build_objective
 from fastnst.objective.objective import Objective
 from fastnst.photos.collection import find_photos, hold_out, pick_evenly
@@ -69,6 +69,8 @@ def set_up(
     precision = choose_precision(config.precision, device)
     init = None if earlier else find_init(config)
     network = start_network(config, earlier or init)
+    if earlier is None:
+        network = with_skip(network)
     objective = ranks.in_turn(
         lambda: build_objective(config, styles.images, precision, on_download, notify)
     )
