@@ -39,7 +39,7 @@ class LossConfig:
         "the recipes in configs/optimize",
     )
     content_layers: tuple[str, ...] = option(
-        ("relu3_1",),
+        ("relu4_1",),
         "layers whose features the stylized image shares with its content image",
     )
     style_layers: tuple[str, ...] = option(
@@ -63,16 +63,33 @@ class LossConfig:
     )
     content_weight: float = option(1.0, "multiplier of the content term")
     style_weight: float = option(
-        8.0, "multiplier of the style term: higher is a heavier stylization"
+        12.0, "multiplier of the style term: higher is a heavier stylization"
     )
     tv_weight: float = option(
         0.3, "multiplier of total variation: higher is smoother, with less noise and detail"
     )
 
+    structure_weight: float = option(
+        4.0,
+        "multiplier of the structure term, which keeps what is lighter or darker than its "
+        "surroundings so: higher is more legible, faces first, and less painted",
+    )
+    color_weight: float = option(
+        0.5,
+        "multiplier of the colour term, which keeps what has one colour in one, and what differs "
+        "in hue apart, whatever the palette",
+    )
+
     def __post_init__(self) -> None:
         # Flags and YAML are checked by their parser, a checkpoint's description here.
         check_choices(self)
-        for name in ("content_weight", "style_weight", "tv_weight"):
+        for name in (
+            "content_weight",
+            "style_weight",
+            "tv_weight",
+            "structure_weight",
+            "color_weight",
+        ):
             require(name, getattr(self, name), minimum=0.0)
         if not all(isinstance(name, str) for name in (*self.content_layers, *self.style_layers)):
             raise ConfigError("content_layers and style_layers are names")

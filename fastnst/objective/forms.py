@@ -15,6 +15,7 @@ from torch import Tensor
 from fastnst.config import LossConfig
 from fastnst.objective.backbone import PIXELS, Features
 from fastnst.objective.consistency import shift_consistency
+from fastnst.objective.legibility import DIVISORS, color_loss, structure_loss
 from fastnst.objective.spectrum import Spectrum
 from fastnst.objective.style_statistics import MOMENTS, Statistics, Summary, gram_summary
 from fastnst.objective.terms import (
@@ -120,6 +121,22 @@ def _total_variation(distance: Callable[[Tensor], Tensor]) -> Term:
     )  # fmt: skip
 
 
+def _structure(view: View) -> Mapping[str, Tensor]:
+    ours, theirs = view.stylized.pixels, view.content.pixels
+    values = {f"1/{n}": structure_loss(ours, theirs, n) / len(DIVISORS) for n in DIVISORS}
+    return values
+
+
+# What keeps a subject legible, in the forms whose terms are ratios.
+LEGIBILITY = (
+    Term("structure", "structure_weight", _structure, costly=True),
+    Term(
+        "color", "color_weight",
+        lambda view: {"color": color_loss(view.stylized.pixels, view.content.pixels)}, costly=True,
+    ),
+)  # fmt: skip
+
+
 def _shift_consistency(view: View) -> Mapping[str, Tensor]:
     assert view.network is not None
     return shift_consistency(
@@ -201,7 +218,12 @@ FORMS: Mapping[str, LossForm] = {
     # Every term a ratio, the style by mean and covariance: see content_loss and moments_loss.
     "moments": LossForm(
         MOMENTS,
-        (_content(content_loss), _style(_moments), _total_variation(total_variation_loss)),
+        (
+            _content(content_loss),
+            _style(_moments),
+            _total_variation(total_variation_loss),
+            *LEGIBILITY,
+        ),
         mean_of_layers=True,
     ),
     # The same by Gram matrices: see style_loss.
