@@ -73,11 +73,13 @@ class LossConfig:
         4.0,
         "multiplier of the structure term, which keeps what is lighter or darker than its "
         "surroundings so: higher is more legible, faces first, and less painted",
+        before=0.0,
     )
     color_weight: float = option(
         0.5,
         "multiplier of the colour term, which keeps what has one colour in one, and what differs "
         "in hue apart, whatever the palette",
+        before=0.0,
     )
 
     def __post_init__(self) -> None:

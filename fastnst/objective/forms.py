@@ -123,8 +123,7 @@ def _total_variation(distance: Callable[[Tensor], Tensor]) -> Term:
 
 def _structure(view: View) -> Mapping[str, Tensor]:
     ours, theirs = view.stylized.pixels, view.content.pixels
-    values = {f"1/{n}": structure_loss(ours, theirs, n) / len(DIVISORS) for n in DIVISORS}
-    return values
+    return {f"1/{n}": structure_loss(ours, theirs, n) / len(DIVISORS) for n in DIVISORS}
 
 
 # What keeps a subject legible, in the forms whose terms are ratios.
@@ -227,8 +226,15 @@ FORMS: Mapping[str, LossForm] = {
         mean_of_layers=True,
     ),
     # The same by Gram matrices: see style_loss.
-    "relative": _gram_form(
-        "positions", content_loss, _gram_relative, total_variation_loss, mean_of_layers=True
+    "relative": LossForm(
+        gram_summary("positions"),
+        (
+            _content(content_loss),
+            _style(_gram_relative),
+            _total_variation(total_variation_loss),
+            *LEGIBILITY,
+        ),
+        mean_of_layers=True,
     ),
     # Johnson et al. (2016), eq. 2 to 4.
     "johnson": _gram_form(

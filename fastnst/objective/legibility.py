@@ -32,8 +32,9 @@ def structure_loss(stylized: Tensor, content: Tensor, divisor: int = 1) -> Tenso
     contour, which is where the sign changes, stays in its place. Windows count by how much
     structure the photograph has: flat ones are free. SSIM's constant, by which pictures without
     contrast are alike, is the painted one's alone, and none of it is in the numerator: there a
-    picture that lost its contrast has lost its structure. A scalar, the mean over the batch: 0 for the
-    same structure, 1 for none of it, up to 2 for the negative; 0 for pictures without a window.
+    picture that lost its contrast has lost its structure.
+    A scalar, the mean over the batch: 0 for the same structure, 1 for none of it, up to 2 for the
+    negative; 0 for pictures without a window.
     """
     with torch.autocast(stylized.device.type, enabled=False):
         ours, theirs = (_lightness(picture, divisor) for picture in (stylized, content))
@@ -102,9 +103,9 @@ def _cells(values: Tensor) -> Tensor:
 
 
 def _unexplained(values: Tensor, by: Tensor, least: float) -> Tensor:
-    """Share of the variance of values (B, N, C) that is left by linear regression on others
-    (B, N, D), axis by axis, their mean, (B,); means of both are 0. The others are taken to have unseen noise, and
-    variances the floor ``least``.
+    """Fraction of the variance of values (B, N, C) that linear regression on others (B, N, D)
+    leaves: the mean over axes, (B,). Means of both are 0. The others are taken to have unseen
+    noise, and variances the floor ``least``.
     """
     count = by.shape[1]
     noise = UNSEEN * torch.eye(by.shape[2], device=by.device)
