@@ -25,7 +25,7 @@ from fastnst.training.data.dataset import needed_side
 from fastnst.training.launch import device_of
 from fastnst.training.plan import IMAGE_SIZE, Plan, make_plan, time_step
 from fastnst.training.ranks import Ranks
-from fastnst.training.start import JUDGES, find_init, start_network, wear_nearest_style
+from fastnst.training.start import PROBE_PHOTOS, find_init, load_nearest_style, start_network
 from fastnst.training.styles import Styles, check_crops, read_styles
 
 
@@ -76,10 +76,10 @@ def set_up(
     )
     for_training, held_out = hold_out(photos)
     if init is not None:
-        judges = center_crops(pick_evenly(for_training, JUDGES), IMAGE_SIZE)
-        worn = wear_nearest_style(network, init, objective, judges, precision)
-        if worn is not None:
-            notify(f"of the styles in {init.path.stem}, '{worn}' is the nearest to begin with")
+        probes = center_crops(pick_evenly(for_training, PROBE_PHOTOS), IMAGE_SIZE)
+        nearest = load_nearest_style(network, init, objective, probes, precision)
+        if nearest is not None:
+            notify(f"of the styles in {init.path.stem}, '{nearest}' is the nearest to begin with")
     timed = time_step(network, objective, precision, device)
     # All at once, since they may share the processors; the slowest holds up the others.
     plan = _plan(config, earlier, lambda size, batch: max(ranks.gathered(timed(size, batch))))
