@@ -65,26 +65,29 @@ class Chain(nn.Sequential):
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         super().__init__(*map(module, without_skips(layers)))
-        # Where the skip begins and ends.
-        self.start = self.end = -1
+        # The places that the skip passes by.
+        self.passed = range(0)
         for place, layer in enumerate(layers):
             if isinstance(layer, Skip):
-                self.start, self.end = place, place + len(layer.body)
-                conv = nn.Conv2d(layer.conv.width, layer.conv.channels, layer.conv.kernel)
-                self.skip = conv
-                for parameter in conv.parameters():
+                self.passed = range(place, place + len(layer.body))
+                # Last: what random numbers the others get doesn't depend on it.
+                self.skip = nn.Conv2d(layer.conv.width, layer.conv.channels, layer.conv.kernel)
+                for parameter in self.skip.parameters():
                     nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        beside = x
         layers = [layer for name, layer in self.named_children() if name != "skip"]
-        for place, layer in enumerate(layers):
-            if place == self.start:
-                beside = x
-            if place == self.end:
-                x = x + self.skip(beside)
-            x = layer(x)
-        return x
+        start, end = self.passed.start, self.passed.stop
+        x = _through(layers[:start], x)
+        if self.passed:
+            x = _through(layers[start:end], x) + self.skip(x)
+        return _through(layers[end:], x)
+
+
+def _through(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
+    for layer in layers:
+        x = layer(x)
+    return x
 
 
 class TransferNetwork(nn.Module):
