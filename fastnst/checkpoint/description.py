@@ -163,8 +163,9 @@ def check_description(path: Path, info: Mapping[str, Any]) -> None:
     known = inspect.signature(NETWORKS[described["kind"]]).parameters
     if not isinstance(options, dict) or set(options) - set(known):
         raise CheckpointError(f"{path}: unknown options of the network")
-    in_range = all(type(value) is int and 1 <= value <= MAX_OPTION for value in options.values())
-    if not in_range or options.get("spread", 1) > WIDEST:
+    limits = dict.fromkeys(known, (1, MAX_OPTION)) | {"spread": (1, WIDEST), "skip": (0, 1)}
+    in_range = (type(v) is int and limits[n][0] <= v <= limits[n][1] for n, v in options.items())
+    if not all(in_range):
         raise CheckpointError(f"{path}: options of the network out of range")
     styles = info["style"]
     if not all(isinstance(style, dict) and isinstance(style.get("name"), str) for style in styles):

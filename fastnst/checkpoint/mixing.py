@@ -14,6 +14,7 @@ from typing import Any
 
 from fastnst.checkpoint.description import ancestors, style_name
 from fastnst.errors import CheckpointError, ConfigError
+from fastnst.networks.architecture import chain, weight_shapes
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,36 @@ def read_mixture(
     """
     shares = [share for _, share in mix]
     check_shares(shares)
-    first, *others = [read(part) for part in (path, *(other for other, _ in mix))]
+    first, *others = alike([read(part) for part in (path, *(other for other, _ in mix))])
     weights = mixed(first, others, shares) if others else first.weights
     name = mixture_name(first, others, shares)
     return Mixture(first.info, weights, name, doubts(first, others))
+
+
+def alike(parts: Sequence[Part]) -> list[Part]:
+    """Networks that differ in nothing but a skip, as one network: one without it has one of zeros,
+    and paints as before. Others stay as they are.
+    """
+    skips = [part for part in parts if "skip" in _network(part)[1]]
+    return [_with_skip(part, skips[0]) if skips else part for part in parts]
+
+
+def _with_skip(part: Part, other: Part) -> Part:
+    kind, options = _network(part)
+    grown = {**options, "skip": 1}
+    if "skip" in options or (kind, grown) != _network(other):
+        return part
+    added = weight_shapes(chain(kind, grown)).keys() - weight_shapes(chain(kind, options)).keys()
+    zeros = {name: 0 * value for name, value in other.weights.items() if name in added}
+    info = {**part.info, "network": {"kind": kind, "options": grown}}
+    return Part(part.path, info, {**part.weights, **zeros})
+
+
+def _network(part: Part) -> tuple[str, dict[str, Any]]:
+    """The kind and the options, of which a skip of 0 is none."""
+    network = part.info["network"]
+    options = {name: value for name, value in network["options"].items() if value}
+    return network["kind"], options
 
 
 def check_shares(shares: Sequence[float]) -> None:
@@ -62,7 +89,7 @@ def check_shares(shares: Sequence[float]) -> None:
 def mixed(first: Part, others: Sequence[Part], shares: Sequence[float]) -> dict[str, Any]:
     """The weights of ``first`` and ``others``, of which each has its share, ``first`` the rest.
 
-    Raises CheckpointError where the networks are not of one kind, options and shapes.
+    Raises CheckpointError where the networks are not ``alike``, of one kind, options and shapes.
     """
     for other in others:
         _refuse_others(first, other)
@@ -77,7 +104,7 @@ def mixed(first: Part, others: Sequence[Part], shares: Sequence[float]) -> dict[
 
 def _refuse_others(first: Part, other: Part) -> None:
     network, others = first.info["network"], other.info["network"]
-    if (network["kind"], network["options"]) != (others["kind"], others["options"]):
+    if _network(first) != _network(other):
         raise CheckpointError(
             f"{other.path}: its network ({others['kind']} {others['options']}) is not that of "
             f"{first.path} ({network['kind']} {network['options']}); they can't be mixed"

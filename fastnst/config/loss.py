@@ -46,7 +46,7 @@ class LossConfig:
         "the recipes in configs/optimize",
     )
     content_layers: tuple[str, ...] = option(
-        ("relu3_1",),
+        ("relu4_1",),
         "layers whose features the stylized image shares with its content image",
     )
     style_layers: tuple[str, ...] = option(
@@ -70,17 +70,27 @@ class LossConfig:
     )
     content_weight: float = option(1.0, "multiplier of the content term")
     style_weight: float = option(
-        8.0, "multiplier of the style term: higher is a heavier stylization"
+        12.0, "multiplier of the style term: higher is a heavier stylization"
     )
     tv_weight: float = option(
         0.3, "multiplier of total variation: higher is smoother, with less noise and detail"
     )
-
-    contour_weight: float = option(
-        1.0,
-        "multiplier of the contour term, which asks that the outlines of what is in a photograph "
-        "stay: higher keeps objects and faces; in the forms 'moments' and 'relative' alone",
+    structure_weight: float = option(
+        4.0,
+        "multiplier of the structure term, which keeps what is lighter or darker than its "
+        "surroundings so: higher is more legible, faces first, and less painted",
         before=0.0,
+    )
+    color_weight: float = option(
+        0.5,
+        "multiplier of the colour term, which keeps what has one colour in one, and what differs "
+        "in hue apart, whatever the palette",
+        before=0.0,
+    )
+    contour_weight: float = option(
+        0.0,
+        "multiplier of the contour term, which asks that the outlines of what is in a photograph "
+        "stay: an alternative to structure_weight; a few are enough",
     )
     contour_layers: tuple[str, ...] = option(
         ("relu2_2", "relu3_3", "relu4_3"),
@@ -94,7 +104,14 @@ class LossConfig:
     def __post_init__(self) -> None:
         # Flags and YAML are checked by their parser, a checkpoint's description here.
         check_choices(self)
-        for name in ("content_weight", "style_weight", "tv_weight", "contour_weight"):
+        for name in (
+            "content_weight",
+            "style_weight",
+            "tv_weight",
+            "structure_weight",
+            "color_weight",
+            "contour_weight",
+        ):
             require(name, getattr(self, name), minimum=0.0)
         for kind in ("content", "style", "contour"):
             self._check_layers(f"{kind}_layers", f"{kind}_layer_weights")

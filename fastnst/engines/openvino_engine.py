@@ -16,7 +16,6 @@ from fastnst.engines.choose import is_exact
 from fastnst.engines.openvino_graph import Graph, openvino
 from fastnst.machine.threads import asked_threads
 from fastnst.networks.architecture import MULTIPLE, SMALLEST, Layer, chain, weight_shapes
-from fastnst.strips.cuts import Cut
 from fastnst.strips.network import Scales, Segment, Strip
 
 if TYPE_CHECKING:
@@ -115,10 +114,12 @@ class OpenVinoEngine:
         """A strip's part of the network; see ``fastnst.strips.network.Backend``."""
         graph = Graph(self.weights, scales)
         inputs = [graph.source((1, *source.shape), source.dtype.type) for source in sources]
-        x = graph.run(graph.inward(inputs[0]), segment.layers, segment.cuts)
-        if segment.beside is not None:
-            y = graph.inward(inputs[1])
-            x = graph.ops.add(x, graph.run(y, segment.beside, [Cut()] * len(segment.beside)))
+        found = [
+            graph.run(graph.inward(source), part.layers, part.cuts)
+            for source, part in zip(inputs, segment.parts, strict=True)
+        ]
+        x = functools.reduce(graph.ops.add, found)
+        x = graph.run(x, segment.after.layers, segment.after.cuts)
         results = list(graph.moments(x)[1:]) if segment.measured else []
         if segment.kept is not None:
             results.append(graph.outward(x, segment.kept))

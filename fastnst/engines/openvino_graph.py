@@ -29,6 +29,7 @@ from fastnst.networks.architecture import (
     Relu,
     Residual,
     Shuffle,
+    Skip,
     ToLevels,
     Unshuffle,
     Upsample,
@@ -129,6 +130,9 @@ class Graph:
                 return ops.relu(x)
             case Residual():
                 return ops.add(self.part(x, cut), self.run(x, layer.body, cut.body))
+            case Skip():
+                beside = self.conv(self.part(x, cut), layer.conv, Cut())
+                return ops.add(self.run(x, layer.body, cut.body), beside)
             case Upsample():
                 return self.part(self.double(x), cut)
             case Unshuffle():

@@ -22,12 +22,13 @@ from fastnst.networks.architecture import (
     Relu,
     Residual,
     Shuffle,
+    Skip,
     ToLevels,
     Unshuffle,
     Upsample,
 )
 from fastnst.strips.cuts import Cut
-from fastnst.strips.network import Scales, Segment, Strip
+from fastnst.strips.network import Part, Scales, Segment, Strip
 
 # A norm's scale and shift, (1, C, 1, 1), by its name.
 Norms = Mapping[str, Sequence[Tensor]]
@@ -50,10 +51,10 @@ class TorchSegments:
 
         @torch.inference_mode()
         def run(sources: Sequence[np.ndarray]) -> Strip:
-            x = self._run(_inward(sources[0]), segment.layers, segment.cuts, norms)
-            if segment.beside is not None:
-                cuts = [Cut()] * len(segment.beside)
-                x = x + self._run(_inward(sources[1]), segment.beside, cuts, norms)
+            x = self._part(_inward(sources[0]), segment.parts[0], norms)
+            for source, part in zip(sources[1:], segment.parts[1:], strict=True):
+                x = x + self._part(_inward(source), part, norms)
+            x = self._part(x, segment.after, norms)
             mean = variance = features = None
             if segment.measured:
                 mean, variance = (value.numpy() for value in _moments(x))
@@ -63,6 +64,9 @@ class TorchSegments:
             return Strip(features, mean, variance)
 
         return run
+
+    def _part(self, x: Tensor, part: Part, norms: Norms) -> Tensor:
+        return self._run(x, part.layers, part.cuts, norms)
 
     def _run(self, x: Tensor, layers: Sequence[Layer], cuts: Sequence[Cut], norms: Norms) -> Tensor:
         for layer, cut in zip(layers, cuts, strict=True):
@@ -74,9 +78,7 @@ class TorchSegments:
     ) -> Tensor:
         match layer:
             case Conv():
-                weight, bias = (self.weights[f"{layer.name}.{n}"] for n in ("weight", "bias"))
-                x = _mirrored(x, layer.reach, cut)
-                return F.conv2d(x, weight, bias, layer.stride, dilation=layer.dilation)
+                return self._conv(x, layer, cut)
             case Norm():
                 scale, shift = norms[layer.name]
                 return torch.addcmul(shift, x, scale)
@@ -84,6 +86,9 @@ class TorchSegments:
                 return F.relu(x)
             case Residual():
                 return _part(x, cut) + self._run(x, layer.body, cut.body, norms)
+            case Skip():
+                beside = self._conv(_part(x, cut), layer.conv, Cut())
+                return self._run(x, layer.body, cut.body, norms) + beside
             case Upsample():
                 return _part(F.interpolate(x, scale_factor=2, mode="nearest"), cut)
             case Unshuffle():
@@ -101,6 +106,11 @@ class TorchSegments:
             case ToLevels():
                 return (x.clamp(0, 1) * 255).round()
         raise TypeError(f"no strips for {layer}")
+
+    def _conv(self, x: Tensor, layer: Conv, cut: Cut) -> Tensor:
+        weight, bias = (self.weights[f"{layer.name}.{n}"] for n in ("weight", "bias"))
+        x = _mirrored(x, layer.reach, cut)
+        return F.conv2d(x, weight, bias, layer.stride, dilation=layer.dilation)
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,6 +29,7 @@ from fastnst.networks.architecture import (
     Relu,
     Residual,
     Shuffle,
+    Skip,
     ToLevels,
     Unshuffle,
     Upsample,
@@ -215,6 +216,8 @@ class _Graph:
                 return self.node("Relu", x)
             case Residual():
                 return self.node("Add", x, self.layers(x, layer.body))
+            case Skip():
+                return self.node("Add", self.layers(x, layer.body), self.conv(x, layer.conv))
             case Upsample():
                 return self.double(x)
             case Unshuffle():

@@ -16,9 +16,7 @@ MULTIPLE = 4
 SMALLEST = 16
 # The most that blocks may look apart: so many positions can be mirrored in the smallest picture.
 WIDEST = SMALLEST // MULTIPLE - 1
-# Bounded's: 0.5 + RANGE tanh(GAIN x).
-RANGE = 150 / 255
-GAIN = 0.05
+RANGE, GAIN = 150 / 255, 0.05  # Bounded's: 0.5 + RANGE tanh(GAIN x)
 EPSILON = 1e-5  # torch.nn.InstanceNorm2d's
 BINOMIAL = (0.25, 0.5, 0.25)
 
@@ -26,9 +24,8 @@ BINOMIAL = (0.25, 0.5, 0.25)
 class Geometry:
     """What a layer does to sides and channels; here, of one that leaves them.
 
-    ``reach`` is how many positions on either side a result depends on (of its input's),
-    ``shrink`` and ``grow`` by how much sides become smaller or larger. So a 3 x 3 convolution of
-    stride 2 has reach 1 and shrink 2, nearest upsampling grow 2.
+    ``reach`` is how many of its input's positions on either side a result depends on, ``shrink``
+    and ``grow`` by how much sides become smaller or larger.
     """
 
     reach = 0
@@ -46,9 +43,8 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Conv(Geometry):
-    """A convolution from ``width`` to ``channels``, its border mirrored; weights and bias.
-
-    ``dilation`` is how many positions apart are those that the kernel looks at.
+    """A convolution from ``width`` to ``channels``, its border mirrored; weights and bias. Its
+    kernel looks ``dilation`` positions apart.
     """
 
     width: int
@@ -84,14 +80,30 @@ class Relu(Geometry):
 
 
 @dataclass(frozen=True)
-class Residual(Geometry):
-    """``body`` beside the identity, no ReLU after the sum (Gross and Wilber 2016)."""
+class Bypassed(Geometry):
+    """``body`` beside another way, with the same channels and sides at both ends."""
 
     body: tuple[Layer, ...]
 
     @property
     def reach(self) -> int:  # type: ignore[override]
-        return sum(layer.reach for layer in self.body)
+        found, scale = 0, 1
+        for layer in self.body:
+            found += layer.reach * scale
+            scale = scale * layer.shrink // layer.grow
+        return found
+
+
+@dataclass(frozen=True)
+class Residual(Bypassed):
+    """``body`` beside the identity, no ReLU after the sum (Gross and Wilber 2016)."""
+
+
+@dataclass(frozen=True)
+class Skip(Bypassed):
+    """``body`` beside a pointwise ``conv``: details need not pass the coarse scale."""
+
+    conv: Conv
 
 
 @dataclass(frozen=True)
@@ -113,7 +125,7 @@ class Unshuffle(Geometry):
 
 @dataclass(frozen=True)
 class Subpixel(Geometry):
-    """``width`` channels to the pixels of twice the size: Conv, Shuffle, Blur."""
+    """``width`` channels to pixels of twice the size: Conv, Shuffle, Blur."""
 
     width: int
     kernel: int
@@ -152,8 +164,8 @@ class ToLevels(Geometry):
 
 
 Layer = (
-    Conv | Norm | Relu | Residual | Upsample | Unshuffle | Subpixel | Shuffle | Blur | Bounded
-    | FromLevels | ToLevels
+    Conv | Norm | Relu | Residual | Skip | Upsample | Unshuffle | Subpixel | Shuffle | Blur
+    | Bounded | FromLevels | ToLevels
 )  # fmt: skip
 
 
@@ -195,24 +207,28 @@ def johnson(width: int = 32, blocks: int = 5) -> tuple[Layer, ...]:
     )
 
 
-def fast(width: int = 24, blocks: int = 5, spread: int = 1) -> tuple[Layer, ...]:
+def fast(width: int = 24, blocks: int = 5, spread: int = 1, skip: int = 0) -> tuple[Layer, ...]:
     """A small network that never computes at full size: 0.24 million parameters.
 
     The picture's 2 x 2 pixels become channels, ``width`` channels at half the size, 2 x ``width``
     and ``blocks`` residual blocks at a quarter, and back by nearest upsampling and pixel shuffle.
     The blocks' dilation rises by one from either end up to ``spread``, 1 to ``WIDEST`` (3: 1, 2, 3,
-    2, 1), for strokes that reach further in the same time.
+    2, 1): strokes reach further in the same time. With ``skip``, 0 or 1, the first features at half
+    the size are added to the last ones (Ronneberger et al. 2015).
     """
     dilations = (1 + min(place, blocks - 1 - place, spread - 1) for place in range(blocks))
-    return (
-        Unshuffle(),
-        *conv_norm(12, width, 5),
-        Relu(),
+    body = (
         *conv_norm(width, 2 * width, 3, stride=2),
         Relu(),
         *(residual(2 * width, dilation) for dilation in dilations),
         Upsample(),
         *conv_norm(2 * width, width, 3),
+    )
+    return (
+        Unshuffle(),
+        *conv_norm(12, width, 5),
+        Relu(),
+        *((Skip(body, Conv(width, width, 1)),) if skip else body),
         Relu(),
         Subpixel(width, 5),
         Bounded(),
@@ -230,15 +246,12 @@ NETWORKS: Mapping[str, Callable[..., tuple[Layer, ...]]] = {
     "examples": examples,
 }
 
-
 # What new networks of a kind are built with, beside the defaults that earlier checkpoints rely on.
-NEW: Mapping[str, Mapping[str, int]] = {"fast": {"spread": 3}}
+NEW: Mapping[str, Mapping[str, int]] = {"fast": {"spread": 3, "skip": 1}}
 
 
 def chain(kind: str, options: Mapping[str, Any] | None = None) -> tuple[Layer, ...]:
-    """The network from levels to levels: its layers with their weights' names, Subpixel as what it
-    consists of.
-    """
+    """The network from levels to levels: named layers, Subpixel as what it consists of."""
     return (FromLevels(), *_named(NETWORKS[kind](**(options or {})), "body"), ToLevels())
 
 
@@ -246,8 +259,10 @@ def weight_shapes(layers: Sequence[Layer]) -> dict[str, tuple[int, ...]]:
     """The shape of each weight of ``chain``'s layers, by its name."""
     found: dict[str, tuple[int, ...]] = {}
     for layer in layers:
-        if isinstance(layer, Residual):
+        if isinstance(layer, Bypassed):
             found |= weight_shapes(layer.body)
+        if isinstance(layer, Skip):
+            found |= weight_shapes([layer.conv])
         if isinstance(layer, Conv):
             kernel = (layer.channels, layer.width, layer.kernel, layer.kernel)
             found |= {f"{layer.name}.weight": kernel, f"{layer.name}.bias": (layer.channels,)}
@@ -256,17 +271,26 @@ def weight_shapes(layers: Sequence[Layer]) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _named(layers: tuple[Layer, ...], name: str) -> tuple[Layer, ...]:
+def without_skips(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """The chain as it is without its ``Skip``s: their bodies are a part of it."""
+    return tuple(one for at in layers for one in (at.body if isinstance(at, Skip) else (at,)))
+
+
+def _named(layers: tuple[Layer, ...], name: str, first: int = 0) -> tuple[Layer, ...]:
     found: list[Layer] = []
-    for place, layer in enumerate(layers):
+    for place, layer in enumerate(layers, first):
         here = f"{name}.{place}"
         if isinstance(layer, Conv):
-            # Behind its padding.
-            found.append(replace(layer, name=f"{here}.1"))
+            found.append(replace(layer, name=f"{here}.1"))  # Behind its padding.
         elif isinstance(layer, Norm):
             found.append(replace(layer, name=here))
         elif isinstance(layer, Residual):
             found.append(Residual(_named(layer.body, f"{here}.body")))
+        elif isinstance(layer, Skip):
+            # All else is named as it is without: the weights of one network fit the other.
+            after = _named(layers[place - first + 1 :], name, place + len(layer.body))
+            conv = replace(layer.conv, name=f"{name}.skip")
+            return (*found, Skip(_named(layer.body, name, place), conv), *after)
         elif isinstance(layer, Subpixel):
             conv = Conv(layer.width, 12, layer.kernel, name=f"{here}.conv.1")
             found += [conv, Shuffle(), Blur()]

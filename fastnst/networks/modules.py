@@ -23,9 +23,11 @@ from fastnst.networks.architecture import (
     Norm,
     Relu,
     Residual,
+    Skip,
     Subpixel,
     Unshuffle,
     Upsample,
+    without_skips,
 )
 from fastnst.networks.instance_norm import InstanceNorm
 
@@ -52,6 +54,40 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         body: Tensor = self.body(x)
         return x + body
+
+
+class Chain(nn.Sequential):
+    """Layers one after the other, some of them inside a ``skip`` that begins at zero.
+
+    The layers are named by their places as they are without it, so that the weights of a network
+    without one fit.
+    """
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        super().__init__(*map(module, without_skips(layers)))
+        # The places that the skip passes by.
+        self.passed = range(0)
+        for place, layer in enumerate(layers):
+            if isinstance(layer, Skip):
+                self.passed = range(place, place + len(layer.body))
+                # Last: what random numbers the others get doesn't depend on it.
+                self.skip = nn.Conv2d(layer.conv.width, layer.conv.channels, layer.conv.kernel)
+                for parameter in self.skip.parameters():
+                    nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        layers = [layer for name, layer in self.named_children() if name != "skip"]
+        start, end = self.passed.start, self.passed.stop
+        x = _through(layers[:start], x)
+        if self.passed:
+            x = _through(layers[start:end], x) + self.skip(x)
+        return _through(layers[end:], x)
+
+
+def _through(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
+    for layer in layers:
+        x = layer(x)
+    return x
 
 
 class TransferNetwork(nn.Module):
@@ -158,11 +194,23 @@ def module(layer: Layer) -> nn.Module:
 def build_network(kind: str, options: Mapping[str, Any] | None = None) -> TransferNetwork:
     """A transfer network with fresh weights; ``kind`` is a key of ``NETWORKS``."""
     chosen = dict(options or {})
-    body = nn.Sequential(*map(module, NETWORKS[kind](**chosen)))
-    network = TransferNetwork(kind, body, chosen)
+    network = TransferNetwork(kind, Chain(NETWORKS[kind](**chosen)), chosen)
     return network.to(memory_format=torch.channels_last)
 
 
 def new_network(kind: str) -> TransferNetwork:
     """A transfer network as trainings begin with, where they have none to start from."""
     return build_network(kind, NEW.get(kind))
+
+
+def with_skip(network: TransferNetwork) -> TransferNetwork:
+    """The network with the skip that new ones of its kind have, which adds nothing yet.
+
+    ``network`` itself where it has one, or its kind has none.
+    """
+    skip = NEW.get(network.kind, {}).get("skip", 0)
+    if not skip or network.options.get("skip"):
+        return network
+    grown = build_network(network.kind, network.options | {"skip": skip})
+    grown.load_state_dict(network.state_dict(), strict=False)
+    return grown.train(network.training)

@@ -15,6 +15,7 @@ from torch import Tensor
 from fastnst.config import LossConfig
 from fastnst.objective.backbone import PIXELS, Features
 from fastnst.objective.consistency import shift_consistency
+from fastnst.objective.legibility import DIVISORS, color_loss, structure_loss
 from fastnst.objective.spectrum import Spectrum
 from fastnst.objective.style_statistics import MOMENTS, Statistics, Summary, gram_summary
 from fastnst.objective.terms import (
@@ -130,11 +131,24 @@ def _contours(view: View) -> Mapping[str, Tensor]:
     return {layer: contour_loss(ours[layer], theirs[layer]) for layer in view.config.contour_layers}
 
 
-CONTOURS = Term(
-    "contours", "contour_weight", _contours,
-    contours=lambda config: config.contour_layers,
-    layer_weights=lambda config: config.contour_layer_weights,
-    by_layer=True, of_content=True, costly=True,
+def _structure(view: View) -> Mapping[str, Tensor]:
+    ours, theirs = view.stylized.pixels, view.content.pixels
+    return {f"1/{n}": structure_loss(ours, theirs, n) / len(DIVISORS) for n in DIVISORS}
+
+
+# What keeps a subject legible, in the forms whose terms are ratios.
+LEGIBILITY = (
+    Term("structure", "structure_weight", _structure, costly=True),
+    Term(
+        "color", "color_weight",
+        lambda view: {"color": color_loss(view.stylized.pixels, view.content.pixels)}, costly=True,
+    ),
+    Term(
+        "contours", "contour_weight", _contours,
+        contours=lambda config: config.contour_layers,
+        layer_weights=lambda config: config.contour_layer_weights,
+        by_layer=True, of_content=True, costly=True,
+    ),
 )  # fmt: skip
 
 
@@ -210,9 +224,8 @@ def _gram_form(
     style: Callable[[View, str], Tensor],
     total_variation: Callable[[Tensor], Tensor],
     mean_of_layers: bool,
-    more: tuple[Term, ...] = (),
 ) -> LossForm:
-    terms = (_content(content), _style(style), _total_variation(total_variation), *more)
+    terms = (_content(content), _style(style), _total_variation(total_variation))
     return LossForm(gram_summary(normalization), terms, mean_of_layers)
 
 
@@ -224,13 +237,20 @@ FORMS: Mapping[str, LossForm] = {
             _content(content_loss),
             _style(_moments),
             _total_variation(total_variation_loss),
-            CONTOURS,
+            *LEGIBILITY,
         ),
         mean_of_layers=True,
     ),
     # The same by Gram matrices: see style_loss.
-    "relative": _gram_form(
-        "positions", content_loss, _gram_relative, total_variation_loss, True, (CONTOURS,)
+    "relative": LossForm(
+        gram_summary("positions"),
+        (
+            _content(content_loss),
+            _style(_gram_relative),
+            _total_variation(total_variation_loss),
+            *LEGIBILITY,
+        ),
+        mean_of_layers=True,
     ),
     # Johnson et al. (2016), eq. 2 to 4.
     "johnson": _gram_form(

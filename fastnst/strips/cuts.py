@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastnst.networks.architecture import Layer, Residual
+from fastnst.networks.architecture import Bypassed, Layer
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Cut:
     """What a layer does with the rows it gets: ``above`` and ``below`` so many are mirrored on.
 
     Then ``rows`` from ``first`` on are taken (None: all): of what a convolution reads, of what a
-    layer that enlarges returns, and of the identity beside a residual block's ``body``.
+    layer that enlarges returns, and of what passes beside a residual block's or a skip's ``body``.
     """
 
     above: int = 0
@@ -25,7 +25,7 @@ class Cut:
 
 def whole_cut(layer: Layer) -> Cut:
     """The cut of a layer that gets all rows."""
-    if isinstance(layer, Residual):
+    if isinstance(layer, Bypassed):
         return Cut(body=tuple(map(whole_cut, layer.body)))
     return Cut(layer.reach, layer.reach)
 
@@ -67,7 +67,7 @@ def _before(
         low, high = start // layer.grow, -(-end // layer.grow)
         rows = layer.grow * (high - low)
         return low, high, Cut(0, 0, *_part(start - layer.grow * low, end - start, rows))
-    if isinstance(layer, Residual):
+    if isinstance(layer, Bypassed):
         low, high, body = strip_cuts(layer.body, height, start, end, mirrored)
         return low, high, Cut(0, 0, *_part(start - low, end - start, high - low), body)
     if layer.reach:

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from fastnst.machine.memory import is_out_of_memory
-from fastnst.networks.architecture import EPSILON, Layer, Norm, Residual
+from fastnst.networks.architecture import EPSILON, Layer, Norm, Residual, Skip, without_skips
 from fastnst.strips.cuts import Cut, halo, strip_cuts
 from fastnst.strips.rows import KeptRows, PictureRows, Rows
 
@@ -30,16 +30,24 @@ Scales = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Segment:
-    """What becomes of a strip in one pass: ``layers``, cut by ``cuts``, and what it returns.
+class Part:
+    """Layers one after the other, and how each is cut."""
 
-    ``beside`` are pointwise layers for a second source, whose result is added. ``kept`` is the type
-    of the features that are returned, None for none; ``measured`` asks for their moments.
+    layers: tuple[Layer, ...] = ()
+    cuts: tuple[Cut, ...] = ()
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What becomes of a strip in one pass: ``parts`` are one for each source, whose results are
+    added and go through ``after``.
+
+    ``kept`` is the type of the features that are returned, None for none; ``measured`` asks for
+    their moments.
     """
 
-    layers: tuple[Layer, ...]
-    cuts: tuple[Cut, ...]
-    beside: tuple[Layer, ...] | None
+    parts: tuple[Part, ...]
+    after: Part
     kept: str | None
     measured: bool
 
@@ -106,22 +114,32 @@ class StripNetwork:
         dtype: str = "float32",
         spare: bool = True,
     ) -> None:
-        blocks = [place for place, layer in enumerate(layers) if isinstance(layer, Residual)]
-        self.encoder = tuple(layers[: blocks[0]])
-        self.blocks = [layer for layer in layers if isinstance(layer, Residual)]
-        self.decoder = tuple(layers[blocks[-1] + 1 :])
+        # What a skip adds before ``after``, where there is no norm, is worked out of the picture
+        # again: kept, its features would take more than all others.
+        self.skip: tuple[Layer, ...] = ()
+        self.after: tuple[Layer, ...] = ()
+        for place, layer in enumerate(layers):
+            if isinstance(layer, Skip):
+                self.skip, self.after = (*layers[:place], layer.conv), tuple(layers[place + 1 :])
+        chain = without_skips(layers)
+        blocks = [place for place, layer in enumerate(chain) if isinstance(layer, Residual)]
+        self.encoder = chain[: blocks[0]]
+        self.blocks = [layer for layer in chain if isinstance(layer, Residual)]
+        self.decoder = chain[blocks[-1] + 1 : len(chain) - len(self.after)]
         self.weights, self.backend = weights, backend
         self.rows, self.dtype, self.spare = rows, dtype, spare
 
     def __call__(self, decode: Callable[[], np.ndarray]) -> np.ndarray:
         """Stylize a picture, uint8 (H, W, 3), both sides at least ``SMALLEST``.
 
-        ``decode`` gives it, once; its memory is given back before the network's takes most.
+        ``decode`` gives it, once; its memory is given back before the network's takes most, unless
+        a skip reads it again.
         """
         self.scales: Scales = {}
         picture = PictureRows(decode())
         shape, self._height = picture.pixels.shape, picture.height
         kept, ahead = self._encode(picture)
+        skipped = (picture,) if self.skip else ()
         del picture
         beside = KeptRows(*kept.values.shape, self.dtype) if self.spare else None
         for block in self.blocks:
@@ -133,7 +151,7 @@ class StripNetwork:
         del beside
         result = PictureRows(np.empty(shape, np.uint8))
         self._measure(kept, self.decoder)
-        self._pass((kept,), self.decoder, into=result)
+        self._pass((kept, *skipped), self.decoder, None, result, self.skip, self.after)
         return result.pixels
 
     def _encode(self, picture: PictureRows) -> tuple[KeptRows, tuple[Layer, ...]]:
@@ -178,22 +196,27 @@ class StripNetwork:
         layers: tuple[Layer, ...],
         norm: Norm | None = None,
         into: Rows | None = None,
-        beside: tuple[Layer, ...] | None = None,
+        beside: tuple[Layer, ...] = (),
+        after: tuple[Layer, ...] = (),
     ) -> None:
-        """``layers`` over all strips, for the scale of the ``norm`` that follows, ``into`` rows."""
-        height = _after(layers, sources[0].height)
+        """``layers`` over all strips, for the scale of the ``norm`` that follows, ``into`` rows.
+
+        What the layers ``beside`` make of a second source is added, and goes through ``after``.
+        """
+        ways = list(zip((layers, beside), sources, strict=False))
+        between = _after(layers, sources[0].height)
+        height = _after(after, between)
         edge = halo(layers) if into in sources else 0
         kept = None if into is None else "uint8" if isinstance(into, PictureRows) else self.dtype
         run = _Runner(self.backend, self.scales)
         moments, start = Moments(), 0
         while start < height:
             end = min(height, start + self._rows_at(height))
-            low, high, cuts = strip_cuts(
-                layers, sources[0].height, start, end, isinstance(sources[0], KeptRows)
-            )
-            segment = Segment(layers, cuts, beside, kept, norm is not None)
+            low, high, cuts = strip_cuts(after, between, start, end, mirrored=False)
+            rows, parts = zip(*(_needed(*way, low, high) for way in ways), strict=True)
+            segment = Segment(parts, Part(after, cuts), kept, norm is not None)
             try:
-                strip = run(segment, [source.read(low, high) for source in sources])
+                strip = run(segment, [s.read(*r) for s, r in zip(sources, rows, strict=True)])
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or self.rows <= LEAST:
                     raise
@@ -235,6 +258,15 @@ class _Runner:
             self._prepared = self.backend.prepare(segment, self.scales, sources)
             self._like = like
         return self._prepared(sources)
+
+
+def _needed(
+    layers: tuple[Layer, ...], source: Rows, start: int, end: int
+) -> tuple[tuple[int, int], Part]:
+    """The rows of a source that rows ``start`` to ``end`` after ``layers`` need, and how."""
+    mirrored = isinstance(source, KeptRows)
+    low, high, cuts = strip_cuts(layers, source.height, start, end, mirrored)
+    return (low, high), Part(layers, cuts)
 
 
 def _after(layers: Sequence[Layer], side: int) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fastnst.errors import ConfigError
 from fastnst.machine.memory import available_memory
-from fastnst.networks.architecture import Layer, Residual
+from fastnst.networks.architecture import Layer, Residual, Skip
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,10 @@ def plan_picture(work: Pass, limit: int | None = None, tile: str | int = "auto")
     than a limit that was given.
     """
     costs = COSTS[work.engine]
-    widest, _ = values_a_pixel(work.layers)
+    widest, _, skipped = values_a_pixel(work.layers)
     each = costs.whole if work.exact else costs.rough
-    whole = costs.base + work.held + int((PICTURE + each * widest) * work.width * work.height)
+    values = each * widest + ITEM["float32"] * skipped
+    whole = costs.base + work.held + int((PICTURE + values) * work.width * work.height)
     bound = limit
     if bound is None:
         bound = costs.base + work.held + int(SHARE * available_memory())
@@ -100,26 +102,44 @@ def plan_picture(work: Pass, limit: int | None = None, tile: str | int = "auto")
 
 def plan_strips(work: Pass, rows: int, dtype: str = "float16", spare: bool = False) -> Plan:
     """The plan of ``fastnst.strips.network.StripNetwork`` with these arguments."""
-    widest, kept = values_a_pixel(work.layers)
+    widest, kept, skipped = values_a_pixel(work.layers)
     features = kept * ITEM[dtype]
-    # The picture is gone when the spare ones come.
+    # The picture is gone when the spare ones come, unless a skip reads it again.
     most = max(PICTURE, ARRAY + features, features * (2 if spare else 1))
+    most += ARRAY if skipped else 0
     costs = COSTS[work.engine]
     strip = costs.strip * widest * rows * work.width
     taken = costs.base + work.held + int(most * work.width * work.height + strip)
     return Plan(rows, dtype, spare, taken)
 
 
-def values_a_pixel(layers: Sequence[Layer]) -> tuple[float, float]:
-    """Values for each pixel of the picture: of the widest layer, and of a residual block."""
-    channels, area, widest, kept = 3, 1.0, 0.0, 0.0
-    for layer in layers:
+class Values(NamedTuple):
+    """Values for each pixel of the picture: of the widest layer, of a residual block, and of the
+    features that a skip hands on.
+    """
+
+    widest: float
+    kept: float
+    skipped: float
+
+
+def values_a_pixel(layers: Sequence[Layer]) -> Values:
+    """What the features of a network amount to."""
+    channels, area, widest, kept, skipped = 3, 1.0, 0.0, 0.0, 0.0
+    # The bodies of skips in their places.
+    queue = list(layers)
+    while queue:
+        layer = queue.pop(0)
+        if isinstance(layer, Skip):
+            skipped = channels * area
+            queue = [*layer.body, *queue]
+            continue
         channels = layer.channels_after(channels)
         area = area * layer.grow**2 / layer.shrink**2
         if isinstance(layer, Residual):
             kept = channels * area
         widest = max(widest, channels * area)
-    return widest, kept
+    return Values(widest, kept, skipped)
 
 
 def _rows(bytes_a_row: float) -> list[int]:

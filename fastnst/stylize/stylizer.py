@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from fastnst.checkpoint.mixing import Part, doubts, read_mixture
+from fastnst.checkpoint.mixing import Part, alike, doubts, read_mixture
 from fastnst.checkpoint.numpy_reader import read_arrays
 from fastnst.checkpoint.shipped import Origin, photograph_model
 from fastnst.engines.engine import Engine, open_engine
@@ -66,10 +66,10 @@ class Stylizer:
         network = found.info["network"]
         self.kind: str = network["kind"]
 
-        def build(weights: Mapping[str, np.ndarray]) -> Engine:
+        def build(network: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> Engine:
             return open_engine(engine, device, network, weights, precision, path)
 
-        self.engine = build(found.weights)
+        self.engine = build(network, found.weights)
         self._style, self._build = Part(path, found.info, found.weights), build
         origins = [(Origin.of(other), share) for other, share in mix]
         self.again = partial(_again, Origin.of(path), device, engine, origins, precision)
@@ -185,11 +185,11 @@ class Stylizer:
         path = photograph_model(self.kind)
         if path is None or self.news:
             return None
-        photograph = read_arrays(path)
-        same = photograph.info["network"] == self._style.info["network"]
-        if not same or doubts(self._style, [photograph]):
+        style, photograph = alike([self._style, read_arrays(path)])
+        network = style.info["network"]
+        if photograph.info["network"] != network or doubts(style, [photograph]):
             return None
-        return Weaker(self._build, self._style, photograph)
+        return Weaker(partial(self._build, network), style, photograph)
 
 
 def _again(origin: Origin, device: str, engine: str, mix: Origins, precision: str) -> Stylizer:

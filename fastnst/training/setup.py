@@ -14,7 +14,7 @@ from fastnst.config import TrainConfig
 from fastnst.machine.device import choose_device, has_bfloat16
 from fastnst.machine.download import Progress as DownloadProgress
 from fastnst.machine.notify import Notify
-from fastnst.networks.modules import TransferNetwork
+from fastnst.networks.modules import TransferNetwork, with_skip
 from fastnst.objective.build import build_objective
 from fastnst.objective.objective import Objective
 from fastnst.photos.collection import find_photos, hold_out, pick_evenly
@@ -25,7 +25,7 @@ from fastnst.training.data.dataset import needed_side
 from fastnst.training.launch import device_of
 from fastnst.training.plan import IMAGE_SIZE, Plan, make_plan, time_step
 from fastnst.training.ranks import Ranks
-from fastnst.training.start import JUDGES, find_init, start_network, wear_nearest_style
+from fastnst.training.start import PROBE_PHOTOS, find_init, load_nearest_style, start_network
 from fastnst.training.styles import Styles, check_crops, read_styles
 
 
@@ -69,15 +69,17 @@ def set_up(
     precision = choose_precision(config.precision, device)
     init = None if earlier else find_init(config)
     network = start_network(config, earlier or init)
+    if earlier is None:
+        network = with_skip(network)
     objective = ranks.in_turn(
         lambda: build_objective(config, styles.images, precision, on_download, notify)
     )
     for_training, held_out = hold_out(photos)
     if init is not None:
-        judges = center_crops(pick_evenly(for_training, JUDGES), IMAGE_SIZE)
-        worn = wear_nearest_style(network, init, objective, judges, precision)
-        if worn is not None:
-            notify(f"of the styles in {init.path.stem}, '{worn}' is the nearest to begin with")
+        probes = center_crops(pick_evenly(for_training, PROBE_PHOTOS), IMAGE_SIZE)
+        nearest = load_nearest_style(network, init, objective, probes, precision)
+        if nearest is not None:
+            notify(f"of the styles in {init.path.stem}, '{nearest}' is the nearest to begin with")
     timed = time_step(network, objective, precision, device)
     # All at once, since they may share the processors; the slowest holds up the others.
     plan = _plan(config, earlier, lambda size, batch: max(ranks.gathered(timed(size, batch))))

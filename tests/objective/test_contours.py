@@ -44,6 +44,7 @@ def other_backbone() -> Backbone:
 
 
 def objective_of(backbone: Backbone, style: torch.Tensor, **options) -> Objective:
+    options = {"contour_weight": 1.0, "structure_weight": 0.0, "color_weight": 0.0, **options}
     config = LossConfig(style_layers=("rgb", "relu1_1"), content_layers=("relu1_1",), **options)
     return Objective(backbone, style_targets(backbone, [style], config), config)
 
@@ -124,7 +125,7 @@ def test_layers_are_averaged_by_their_weights_and_can_be_those_of_half_the_size(
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_forms_of_the_literature_have_no_contours(form, backbone, photograph):
-    config = LossConfig(loss=form)
+    config = LossConfig(loss=form, contour_weight=1.0)
     has = form in ("moments", "relative")
     assert ("contours" in [term.name for term in terms_of(config)]) == has
     assert ("relu4_3" in layers_of(config)) == has

@@ -164,7 +164,8 @@ def test_total_variation_of_a_constant_is_0_and_of_a_checkerboard_2():
 def test_perceptual_loss_agrees_with_numpy_in_float64(backbone, image, form, padding):
     config = LossConfig(
         loss=form, style_layers=("rgb", "relu1_2", "relu2_2", "relu3_1/2"), style_weight=3.0,
-        tv_weight=0.5, contour_weight=0.0, padding=padding, content_layers=("relu2_2",),
+        tv_weight=0.5, structure_weight=0.0, color_weight=0.0, padding=padding,
+        content_layers=("relu2_2",),
     )  # fmt: skip
     style = torch.rand(1, 3, 33, 41, generator=torch.Generator().manual_seed(5))
     content = image.flip(0)

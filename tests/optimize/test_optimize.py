@@ -23,7 +23,7 @@ from fastnst.cli import main
 from fastnst.config import LossConfig
 from fastnst.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_USAGE, OptimizationError
 from fastnst.image import read_image, to_tensor
-from fastnst.objective.forms import FORMS
+from fastnst.objective.forms import FORMS, terms_of
 from fastnst.objective.objective import Objective, style_targets
 from fastnst.objective.parts import LossParts
 from fastnst.optimize.iterates import AdamSettings, adam_iterates, lbfgs_iterates
@@ -162,15 +162,14 @@ def test_optimize_writes_picture_csv_and_tensorboard(arguments, content, tmp_pat
     assert main(arguments) == EXIT_DONE
     assert size_of(tmp_path / "out.png") == (48, 36)
     found = rows(tmp_path / "out.losses.csv")
-    names = ["step", "total", "content", "style", "total_variation", "contours", "seconds"]
-    assert list(found[0]) == names
+    terms = terms_of(LossConfig())
+    assert list(found[0]) == ["step", "total", *(term.name for term in terms), "seconds"]
     assert [row["step"] for row in found] == list(range(7))
     # The first row is before any change: the content image has its own content.
-    assert found[0]["content"] == found[0]["contours"] == 0
+    assert found[0]["content"] == 0
     assert min(row["total"] for row in found) < 0.8 * found[0]["total"]
     for row in found:
-        own = row["content"] + row["contours"]
-        total = own + 8 * row["style"] + 0.3 * row["total_variation"]
+        total = sum(row[term.name] * getattr(LossConfig(), term.weight) for term in terms)
         assert row["total"] == pytest.approx(total, rel=1e-5)
     [folder] = (tmp_path / "runs" / "optimize-out").iterdir()
     events = EventAccumulator(str(folder)).Reload()
@@ -279,7 +278,8 @@ def test_a_breakdown_keeps_the_last_good_picture(arguments, tmp_path, capsys, mo
     monkeypatch.setattr(Objective, "forward", breaking)
     assert main([*arguments, "--save-every", "1"]) == EXIT_INTERNAL
     told = capsys.readouterr().err.splitlines()[-1]
-    assert "step 4: the content and style and total_variation loss is not a finite number" in told
+    names = " and ".join(term.name for term in terms_of(LossConfig()))
+    assert f"step 4: the {names} loss is not a finite number" in told
     assert "best picture so far is kept as" in told
     good = rows(tmp_path / "out.losses.csv")
     assert len(good) == 4

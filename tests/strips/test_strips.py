@@ -21,6 +21,7 @@ OPTIONS = {"width": 8, "blocks": 2}
 # Networks by kind, and one whose blocks look further and further apart.
 CASES = {kind: (kind, OPTIONS) for kind in sorted(NETWORKS)}
 CASES["fast, spread"] = ("fast", {"width": 8, "blocks": 5, "spread": 3})
+CASES["fast, skip"] = ("fast", OPTIONS | {"skip": 1})
 BACKENDS = [
     "torch",
     pytest.param(
@@ -39,8 +40,12 @@ def trained_like(case: str):
         if isinstance(module, torch.nn.InstanceNorm2d):
             torch.nn.init.uniform_(module.weight, 0.5, 2)
             torch.nn.init.uniform_(module.bias, -1, 1)
+    for name, value in network.named_parameters():
+        if "skip" in name:
+            torch.nn.init.normal_(value, 0, 0.5)
     with torch.no_grad():
-        weight, bias = list(network.parameters())[-2:]
+        outputs = [value for name, value in network.named_parameters() if "skip" not in name]
+        weight, bias = outputs[-2:]
         # In the middle of 0..1, whether the output is bounded or not.
         bounded = kind != "examples"
         for parameter in (weight, bias):

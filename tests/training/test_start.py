@@ -14,7 +14,7 @@ from fastnst.checkpoint.shipped import shipped_models
 from fastnst.errors import CheckpointError
 from fastnst.image import to_tensor
 from fastnst.objective.objective import Objective
-from fastnst.training.start import wear_nearest_style
+from fastnst.training.start import load_nearest_style
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +36,16 @@ def with_bank(checkpoint: Checkpoint, bank: Any) -> Checkpoint:
     return dataclasses.replace(checkpoint, contents={**checkpoint.contents, BANK_KEY: bank})
 
 
-def start_from(base: Checkpoint, backbone, wave: Checkpoint, **worn: torch.Tensor):
-    """The name that was chosen and the network, which wears ``worn`` before."""
+def start_from(base: Checkpoint, backbone, wave: Checkpoint, **nearest: torch.Tensor):
+    """The name that was chosen and the network, which wears ``nearest`` before."""
     network = base.network()
-    network.load_state_dict(worn, strict=False)
+    network.load_state_dict(nearest, strict=False)
     loss = Objective(backbone, wave.style_targets(), wave.loss_config())
     content = torch.cat([to_tensor(make_picture(64, 64, seed)) for seed in range(2)])
-    return wear_nearest_style(network, base, loss, content, "float32"), network.state_dict()
+    return load_nearest_style(network, base, loss, content, "float32"), network.state_dict()
 
 
-def test_the_style_that_fits_is_worn(wave, backbone):
+def test_the_style_that_fits_is_nearest(wave, backbone):
     own = norms_of(wave)
     others = {name: torch.roll(value, 1) for name, value in own.items()}
     bank = {

@@ -33,6 +33,7 @@ from fastnst.checkpoint.shipped import base_model, shipped_models
 from fastnst.config import TrainConfig
 from fastnst.errors import EXIT_DONE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
 from fastnst.machine.files import atomic_write
+from fastnst.objective.forms import terms_of
 from fastnst.objective.objective import Objective, style_targets
 from fastnst.training import run as run_module
 from fastnst.training.budget import (
@@ -63,8 +64,8 @@ def test_training_lowers_the_loss_and_says_so(photos, style, tmp_path, capsys):
     events = EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
     tags = events.Tags()
     expected = {
-        "loss/total", "loss/content", "loss/style", "loss/total_variation", "loss/contours",
-        "loss/shift_consistency", "loss/spectrum",
+        "loss/total", "loss/content", "loss/style", "loss/total_variation",
+        "loss/structure", "loss/color", "loss/shift_consistency", "loss/spectrum",
         "style_layers/rgb", "style_layers/relu4_1/2",
         "shares/content", "shares/style", "shares/total_variation",
         "learning_rate", "speed/images_per_second", "speed/data_wait_seconds",
@@ -225,7 +226,8 @@ NEWEST = {
     "stability_weight": 0.0,
     "spectrum_weight": 0.0,
     "padding": "zeros",
-    "contour_weight": 0.0,
+    "structure_weight": 0.0,
+    "color_weight": 0.0,
 }
 
 
@@ -308,10 +310,8 @@ def test_a_loss_that_stays_no_number_stops_with_step_and_term_named(
     code = train(tiny_args, "--steps", "9", "--save-every", "0", "--output", str(tmp_path / "o"))
     told = capsys.readouterr().err.splitlines()
     assert code == EXIT_INTERNAL
-    problem = (
-        "the content and style and total_variation and contours and shift_consistency and "
-        "spectrum loss is not a finite number"
-    )
+    names = [term.name for term in terms_of(TrainConfig(style=(Path("a"),), data="b"))]
+    problem = f"the {' and '.join(names)} loss is not a finite number"
     back = [line for line in told if f"{problem}; going back to the weights" in line]
     assert [line.split(":")[0] for line in back] == ["step 4", "step 5", "step 6"]
     assert [line.split("(")[1] for line in back] == ["1 of 3)", "2 of 3)", "3 of 3)"]

@@ -13,7 +13,7 @@ from fastnst.checkpoint.contents import BANK_KEY, halved, load_checkpoint, save_
 from fastnst.checkpoint.description import FORMAT_VERSION, KEY
 from fastnst.config import TrainConfig
 from fastnst.machine.notify import Notify, silent
-from fastnst.networks.modules import new_network
+from fastnst.networks.modules import new_network, with_skip
 from fastnst.objective.build import objectives_of
 from fastnst.objective.consistency import offset
 from fastnst.objective.weights import load_backbone
@@ -81,7 +81,8 @@ class _Sitting:
         self.dataset = PhotoDataset(hold_out(self.photos)[0], config.image_size, seed=1)
         torch.manual_seed(0)
         start = load_checkpoint(config.init) if config.init else None
-        self.network = (start.network() if start else new_network(config.network)).train()
+        network = start.network() if start else new_network(config.network)
+        self.network = with_skip(network).train()
         self.precision = choose_precision(self.settings.precision, torch.device("cpu"))
         size = self.settings.style_size
         styles = list(style_pictures(config.styles, set(config.leave_out), size))
