@@ -75,15 +75,9 @@ def candidate(given: str, places: Places) -> Candidate:
     return _named(given, checkpoint.style_name, stored_signature(checkpoint), places, stylize)
 
 
-def blended(whole: Candidate, share: float) -> Candidate:
-    """The same with a share of the photograph over it: legibility that costs no training."""
-
-    def stylize(photos: Mapping[str, Image.Image]) -> Pictures:
-        results = whole.stylize(photos)
-        return {name: Image.blend(one, photos[name], share) for name, one in results.items()}
-
-    name = f"{whole.name}, {share:.0%} photograph"
-    return Candidate(name, whole.style, whole.painting, stylize)
+def blended(results: Pictures, photos: Mapping[str, Image.Image], share: float) -> Pictures:
+    """Results with a share of their photographs over them: legibility that costs no training."""
+    return {name: Image.blend(one, photos[name], share) for name, one in results.items()}
 
 
 def _named(

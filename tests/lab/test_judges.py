@@ -213,7 +213,7 @@ def test_a_folder_of_results_is_a_candidate_and_is_blended(tmp_path):
     assert known.stylize({"a": made})["a"].tobytes() == made.tobytes()
     # At the photograph's size.
     assert known.stylize({"a": PHOTO})["a"].size == PHOTO.size
-    half = blended(known, 0.5).stylize({"a": Image.new("RGB", made.size)})["a"]
+    half = blended({"a": made}, {"a": Image.new("RGB", made.size)}, 0.5)["a"]
     assert np.abs(np.asarray(half) - np.asarray(made) / 2).max() <= 1
     with pytest.raises(DataError, match="no picture named b"):
         known.stylize({"b": PHOTO})
