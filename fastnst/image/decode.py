@@ -18,6 +18,14 @@ from fastnst.image.colours import profile_of
 from fastnst.image.frames import other_frames
 from fastnst.image.in_memory import InMemory, PictureFile
 from fastnst.image.kinds import address_of, head_of, kind_of
+from fastnst.image.levels import (
+    INTEGERS,
+    Span,
+    of_16_bits,
+    samples_of,
+    settle_colour,
+    settle_grey,
+)
 from fastnst.image.metadata import kept_exif
 from fastnst.image.opening import open_image, pillow_set_to
 
@@ -149,9 +157,10 @@ def _decode_by_pillow(
             if image.mode in MISSING:
                 image.im = Image.new(image.mode, image.size, MISSING[image.mode]).im
             news.append(CUT)
+        deep = of_16_bits(image) and not truncated
         image.load()
-        if is_inverted(image):
-            invert_grey16(image)
+        news += settle_grey(image, samples_of(image))
+        news += settle_colour(image, lambda: open_image(path)) if deep else []
         return _finished(_upright(image), news)
 
 
@@ -193,6 +202,7 @@ def _decode_by_vips(
         _check_size(path, opened.image, max_pixels, vips.MAX_PIXELS)
         news = [f"first of {opened.pages} frames"] if opened.pages > 1 else []
         profile = opened.profile
+    news += [span.note for span in opened.spans[:1] if span.note]
     if truncated:
         news.append(CUT)
     picture = Image.new("RGB", opened.size)
@@ -207,18 +217,6 @@ def _decode_by_vips(
             alpha.paste(transparency, place)
         news += [note for note in notes if note not in news]
     return Decoded(picture, alpha, b"" if header is None else kept_exif(header), tuple(news))
-
-
-def is_inverted(image: Any) -> bool:
-    """Whether a TIFF's grey of 16 bits has white as 0, which Pillow leaves as it is."""
-    if image.format != "TIFF" or not image.mode.startswith("I;16"):
-        return False
-    return bool(image.tag_v2.get(262) == 0)
-
-
-def invert_grey16(image: Image.Image) -> None:
-    image.im = Image.fromarray(65535 - np.asarray(image).astype(np.uint16)).im
-    image._mode = "I;16"
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -237,7 +235,6 @@ def _to_srgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
     embedded, told = profile_of(image)
     if image.mode == "LAB":
         return _converted(image, ImageCms.createProfile("LAB")), []
-    # Grey of 32 bits and floats keep their levels instead: their ranges are nobody's.
     if not embedded or image.mode not in (*PLAIN_MODES, *PLAIN_MODE_OF):
         return image, told
     plain, alpha = image, None
@@ -265,8 +262,9 @@ def _converted(image: Image.Image, profile: Any) -> Image.Image:
 
 def _flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Any mode to RGB over white, and its alpha unless all is opaque."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_grey_to_bytes(np.asarray(image))).convert("RGB"), None
+    if image.mode.startswith("I;16"):
+        grey = Image.fromarray(Span(0, INTEGERS[-1]).to_bytes(np.asarray(image)))
+        return grey.convert("RGB"), None
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
@@ -274,15 +272,3 @@ def _flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         opaque = alpha.getextrema() == (255, 255)
         return Image.alpha_composite(white, rgba).convert("RGB"), None if opaque else alpha
     return image if image.mode == "RGB" else image.convert("RGB"), None
-
-
-def _grey_to_bytes(values: np.ndarray) -> np.ndarray:
-    """Grey of 16 bits, 32 bits or floats to 8 bits over its nominal range."""
-    grey = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
-    if values.dtype.kind == "f":
-        grey = grey * 255 if grey.max(initial=0) <= 1 else grey
-    else:
-        # 16-bit files come as int32 in some modes; a wider range is scaled by its maximum.
-        top = grey.max(initial=0)
-        grey = grey / 257 if top <= 65535 else grey / top * 255
-    return np.round(np.clip(grey, 0, 255)).astype(np.uint8)

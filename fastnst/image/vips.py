@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from fastnst.image.in_memory import InMemory, PictureFile
+from fastnst.image.levels import SAMPLE, Span, span_of
 
 # A picture of this many pixels takes 8 GB decoded.
 MAX_PIXELS = 2_000_000_000
@@ -42,7 +44,8 @@ UPRIGHT = {
 @dataclass(frozen=True)
 class Opened:
     """A file whose header alone has been read: its upright size in pixels, number of pages, and
-    its ICC profile, if any, and whether the strips' colours are to be converted by one.
+    its ICC profile, if any, and whether the strips' colours are to be converted by one. ``spans``
+    says what is black and white where pixels are no bytes: of its colours, and of its alpha.
     """
 
     image: Any
@@ -51,6 +54,7 @@ class Opened:
     pages: int
     by_profile: bool
     profile: bytes | None
+    spans: tuple[Span, ...]
 
     def strips(self) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
         """Each strip upright, with its place (left, top) in the upright picture.
@@ -58,7 +62,7 @@ class Opened:
         Of mode L, LA, RGB, RGBA or CMYK, 8 bits, or I;16, in the file's colours. Raises
         pyvips.Error.
         """
-        pixels, mode = _in_bytes(self.image)
+        pixels, mode = _in_bytes(self.image, self.spans)
         width, height = pixels.width, pixels.height
         region, rows = _library().Region.new(pixels), max(16, STRIP // width)
         for top in range(0, height, rows):
@@ -127,8 +131,13 @@ def opened(file: PictureFile, format: str, lenient: bool, shrink_to: int | None 
     def field(name: str, default: Any) -> Any:
         return image.get(name) if name in fields else default
 
+    profile = field("icc-profile-data", None)
+    # Floats are light, as Photoshop has them, where a profile says so, and levels as others'.
+    if image.interpretation == "scrgb" and profile is None:
+        image = image.copy(interpretation="srgb")
     # What libvips makes sRGB of needs no profile.
     without = image.interpretation in ELSEWHERE
+    spans = () if image.format == "uchar" else _spans(load(source, **options))
     # HEIF's is undone by its loader, which removes it.
     orientation = int(field("orientation", 1))
     size = (image.width, image.height)
@@ -138,8 +147,24 @@ def opened(file: PictureFile, format: str, lenient: bool, shrink_to: int | None 
         orientation if orientation in UPRIGHT else 1,
         int(field("n-pages", 1)),
         not without,
-        field("icc-profile-data", None),
+        profile,
+        spans,
     )
+
+
+def _spans(image: Any) -> tuple[Span, ...]:
+    """What is black and white in an image that is read for this alone."""
+    step = max(1, math.isqrt(image.width * image.height // SAMPLE))
+    colours = min(_colours(image), image.bands)
+    few = image.subsample(step, step).numpy().reshape(-1, image.bands)
+    return tuple(span_of(part) for part in (few[:, :colours], few[:, colours:]) if part.size)
+
+
+def _colours(image: Any) -> int:
+    """The bands that are colours; one more is alpha, and further ones are anything else."""
+    if image.interpretation == "cmyk" and image.bands >= 4:
+        return 4
+    return 3 if image.bands >= 3 else 1
 
 
 def _library() -> Any:
@@ -152,22 +177,30 @@ def _library() -> Any:
     return pyvips
 
 
-def _in_bytes(image: Any) -> tuple[Any, str]:
+def _in_bytes(image: Any, spans: tuple[Span, ...]) -> tuple[Any, str]:
     """Any image in 8 bits, grey of 16 alone as it is, its bands those of a mode of Pillow's, and
     that mode.
     """
     if image.interpretation in ELSEWHERE:
+        if image.interpretation == "scrgb" and spans[0] != Span(0, 1):
+            image = (image - spans[0].black) / (spans[0].white - spans[0].black)
+            image = image.copy(interpretation="scrgb")
         image = image.colourspace("srgb")
-    if (image.format, image.bands) == ("ushort", 1):
-        return image, "I;16"
-    if image.format == "ushort":
-        image = (image / 257).rint().cast("uchar")
-    if image.format != "uchar":
-        raise ValueError(f"pixels of the kind {image.format} are not read in files like this")
-    if image.interpretation == "cmyk" and image.bands >= 4:
-        return image.extract_band(0, n=4), "CMYK"
-    colours = 3 if image.bands >= 3 else 1
-    # Further bands are anything but transparency.
+    elif (image.format, image.bands) == ("ushort", 1):
+        return (image if spans[0].white == 65535 else _scaled(image, spans[0], "ushort")), "I;16"
+    colours = _colours(image)
     alpha = image.bands == colours + 1
-    mode = {1: "L", 3: "RGB"}[colours] + ("A" if alpha else "")
-    return image.extract_band(0, n=colours + alpha), mode
+    parts = [image.extract_band(0, n=colours)]
+    parts += [image.extract_band(colours)] if alpha else []
+    if image.format != "uchar":
+        parts = [_scaled(part, span, "uchar") for part, span in zip(parts, spans, strict=False)]
+    mode = {1: "L", 3: "RGB", 4: "CMYK"}[colours] + ("A" if alpha and colours < 4 else "")
+    return (parts[0].bandjoin(parts[1]) if alpha and colours < 4 else parts[0]), mode
+
+
+def _scaled(image: Any, span: Span, format: str) -> Any:
+    """Numbers of any kind over the whole range of ``format``, uchar or ushort."""
+    top = 255 if format == "uchar" else 65535
+    # libvips wraps what is beyond a format's range while it computes with integers.
+    shares = (image.cast("double") - span.black) * (top / ((span.white - span.black) or 1.0))
+    return shares.rint().cast(format)
