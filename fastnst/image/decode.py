@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ from fastnst.image.levels import (
     settle_grey,
 )
 from fastnst.image.metadata import kept_exif
-from fastnst.image.opening import open_image, pillow_set_to
+from fastnst.image.opening import open_image, open_without_texts, pillow_set_to
+from fastnst.image.png_texts import has_texts_too_large
 
 # A picture of this many pixels takes 0.8 GB decoded; larger ones are taken for bombs unless the
 # caller says otherwise, or libvips is there.
@@ -133,7 +135,10 @@ def _decode(
         return _decode_by_pillow(path, shrink_to, max_pixels, truncated)
     except (ImageReadError, MemoryError):
         raise
-    except Exception:
+    except Exception as error:
+        # Text behind the pixels is met after them.
+        if has_texts_too_large(path, error):
+            return _decode_by_pillow(path, shrink_to, max_pixels, truncated, open_without_texts)
         # TIFF has kinds and compressions that Pillow doesn't know.
         if not vips.is_tiff(path) or not vips.has_loader("TIFF"):
             raise
@@ -141,9 +146,13 @@ def _decode(
 
 
 def _decode_by_pillow(
-    path: PictureFile, shrink_to: int | None, max_pixels: int | None, truncated: bool
+    path: PictureFile,
+    shrink_to: int | None,
+    max_pixels: int | None,
+    truncated: bool,
+    opener: Callable[[PictureFile], Any] = open_image,
 ) -> Decoded:
-    with pillow_set_to(truncated), open_image(path) as image:
+    with pillow_set_to(truncated), opener(path) as image:
         large = image.width * image.height > MAX_PIXELS
         if large and vips.reads(image) and vips.has_loader(image.format):
             return _decode_by_vips(path, image, shrink_to, max_pixels, truncated)
@@ -160,7 +169,7 @@ def _decode_by_pillow(
         deep = of_16_bits(image) and not truncated
         image.load()
         news += settle_grey(image, samples_of(image))
-        news += settle_colour(image, lambda: open_image(path)) if deep else []
+        news += settle_colour(image, lambda: opener(path)) if deep else []
         return _finished(_upright(image), news)
 
 
