@@ -3,6 +3,7 @@
     FastnstError                what the user can mend; ``exit_code`` is the process's
     ├── ConfigError             an option, a key or a value that can't be used
     ├── ImageReadError          a file that is no readable picture
+    ├── PictureError            what a caller of a filter gave for a picture; a ValueError, too
     ├── ImageWriteError         a picture that can't be written
     ├── ClipReadError           a file that is no readable clip
     ├── ClipWriteError          a clip that can't be written
@@ -45,6 +46,10 @@ class ConfigError(FastnstError):
 
 class ImageReadError(FastnstError):
     """A file that could not be read as a picture."""
+
+
+class PictureError(FastnstError, ValueError):
+    """What a caller gave for a picture, and is none."""
 
 
 class ImageWriteError(FastnstError):
