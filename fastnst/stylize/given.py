@@ -90,7 +90,8 @@ def _bytes(array: np.ndarray) -> np.ndarray:
     low, high = float(array.min()), float(array.max())
     if not -BEYOND <= low <= high <= 1 + BEYOND:  # Nor is what is no number.
         raise PictureError(f"floats from {low:.4g} to {high:.4g}{_of_range(low, high)}; {TAKEN}")
-    return np.round(np.clip(array, 0, 1) * 255).astype(np.uint8)
+    levels: np.ndarray = np.round(np.clip(array, 0, 1) * 255).astype(np.uint8)
+    return levels
 
 
 def _of_shape(array: np.ndarray) -> str:
