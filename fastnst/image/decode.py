@@ -18,7 +18,7 @@ from fastnst.image import vips
 from fastnst.image.colours import profile_of
 from fastnst.image.frames import other_frames
 from fastnst.image.in_memory import InMemory, PictureFile
-from fastnst.image.kinds import address_of, head_of, kind_of
+from fastnst.image.kinds import head_of, kind_of
 from fastnst.image.levels import (
     INTEGERS,
     Span,
@@ -30,6 +30,7 @@ from fastnst.image.levels import (
 from fastnst.image.metadata import kept_exif
 from fastnst.image.opening import open_image, open_without_texts, pillow_set_to
 from fastnst.image.png_texts import has_texts_too_large
+from fastnst.machine.files import address_of
 
 # A picture of this many pixels takes 0.8 GB decoded; larger ones are taken for bombs unless the
 # caller says otherwise, or libvips is there.
@@ -37,6 +38,9 @@ MAX_PIXELS = 200_000_000
 # Modes that a colour profile may be for, and what is converted of the others, beside their alpha.
 PLAIN_MODES = ("L", "RGB", "CMYK", "I;16", "I;16B")
 PLAIN_MODE_OF = {"LA": "L", "La": "L", "P": "RGB", "PA": "RGB", "RGBA": "RGB", "RGBa": "RGB"}
+FROM_A_PIPE = (
+    "make a file of it, or give fastnst apply '-', which takes a picture from standard input"
+)
 CUT = "cut short or damaged; a part of it is missing"
 # What stands where a file that was cut short holds nothing.
 MISSING: dict[str, int | tuple[int, ...]]
@@ -106,7 +110,7 @@ def _no_file(path: Path) -> str:
     if os.path.isdir(path):
         return f"{path}: is a folder, not a picture"
     if os.path.exists(path):
-        return f"{path}: is no file, but a device or a pipe"
+        return f"{path}: a device or a pipe, which is not opened; {FROM_A_PIPE}"
     if address := address_of(path):
         return f"{address}: an address, and fastnst reads files; fetch it first"
     return f"{path}: no such file"

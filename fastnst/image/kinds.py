@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 from fastnst.image.in_memory import PictureFile
 
 # Bytes that are looked at: a tar archive says what it is at 257.
@@ -31,6 +28,11 @@ STARTS: dict[bytes, str] = {
     b"\x1aE\xdf\xa3": "a video; give it the suffix of one, such as .mkv",
     b"version https://git-lfs": "a pointer of Git LFS instead of the file; git lfs pull fetches it",
 }
+# How pictures begin that are read here, WebP apart.
+PICTURES = (
+    b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+",
+    *(b"P%d%c" % (number, end) for number in range(1, 7) for end in b" \t\r\n"),
+)  # fmt: skip
 MARKUP = {
     b"<svg": "an SVG drawing; export it as PNG",
     b"<html": "a page of the web, perhaps an error's, instead of a picture",
@@ -42,7 +44,6 @@ HEIF_BRANDS = frozenset(
 )
 AVIF_BRANDS = frozenset((b"avif", b"avis"))
 RAW_BRAND = b"crx "
-SCHEME = re.compile(r"(?:^|/)((?:https?|ftps?|s3|gs|file):/)(?:/)?(.*)", re.IGNORECASE | re.DOTALL)
 
 
 def head_of(file: PictureFile) -> bytes:
@@ -64,8 +65,18 @@ def is_heif(head: bytes) -> bool:
     return bool(found & HEIF_BRANDS) and not found & AVIF_BRANDS
 
 
+def is_picture(head: bytes) -> bool:
+    """Whether a file begins as a picture does, one that fastnst reads or a raw photograph."""
+    if head.startswith(PICTURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+        return True
+    return bool(set(brands(head)) & (HEIF_BRANDS | AVIF_BRANDS | {RAW_BRAND}))
+
+
 def kind_of(head: bytes) -> str:
     """What a file is and what to do about it, or nothing where its first bytes don't say."""
+    # torch.save's archive begins with the entry of its pickle.
+    if head.startswith(b"PK\3\4") and b"data.pkl" in head[:HEAD]:
+        return "a checkpoint, not a picture"
     for start, kind in STARTS.items():
         if head.startswith(start):
             return kind
@@ -79,13 +90,3 @@ def kind_of(head: bytes) -> str:
         if text.startswith(start) or (text.startswith(b"<?xml") and start in text):
             return kind
     return ""
-
-
-def address_of(path: Path) -> str:
-    """The address that someone has given in a path's place, or nothing."""
-    found = SCHEME.search(str(path))
-    if not found:
-        return ""
-    # A path has only one of two slashes left, and of a file's three.
-    slashes = "//" if found[1].lower() == "file:/" else "/"
-    return f"{found[1]}{slashes}{found[2].lstrip('/')}"

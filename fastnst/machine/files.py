@@ -6,10 +6,31 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import secrets
+import shutil
+import stat
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+SCHEME = re.compile(r"(?:^|/)((?:https?|ftps?|s3|gs|file):/)(?:/)?(.*)", re.IGNORECASE | re.DOTALL)
+# Where the system keeps what is open already.
+STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
+# Seconds for the reader of a pipe to come.
+PATIENCE = 60.0
+
+
+def address_of(path: Path) -> str:
+    """The address that someone has given in a path's place, or nothing."""
+    found = SCHEME.search(str(path))
+    if not found:
+        return ""
+    # A path has only one of two slashes left, and of a file's three.
+    slashes = "//" if found[1].lower() == "file:/" else "/"
+    return f"{found[1]}{slashes}{found[2].lstrip('/')}"
 
 
 @contextlib.contextmanager
@@ -17,10 +38,16 @@ def atomic_write(target: Path, overwrite: bool = True) -> Iterator[BinaryIO]:
     """A binary file that takes ``target``'s place when the block ends without an error.
 
     Written beside the target, so that no other file system is involved; flushed to the disk before
-    it is renamed. After an error the old file is untouched and the new one gone. Raises OSError;
+    it is renamed. After an error the old file is untouched and the new one gone. A pipe or a
+    character device (``is_stream``) stays where it is and is written to at the end. Raises OSError;
     FileExistsError where, without ``overwrite``, somebody else has written ``target`` meanwhile.
     """
     target = Path(target)
+    if is_stream(target):
+        with tempfile.TemporaryFile() as file:
+            yield file
+            _pour(file, target)
+        return
     # File systems count bytes, of which a character may take four.
     temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.part")
     # 0o666 less the umask, as any program's new file; tempfile's 0o600 would surprise.
@@ -40,6 +67,50 @@ def atomic_write(target: Path, overwrite: bool = True) -> Iterator[BinaryIO]:
             temporary.unlink()
         raise
     _sync_folder(target.parent)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path leads to no place for a file, but to a pipe, a device or a socket."""
+    # As /dev/stdout is, wherever the shell has let it lead.
+    if os.path.abspath(path).startswith(STREAMS):
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def is_taken(path: Path) -> bool:
+    """Whether there is something at a path already that a result would replace."""
+    return os.path.exists(path) and not is_stream(path)
+
+
+def _pour(file: BinaryIO, target: Path) -> None:
+    """Write a file's content into a pipe or a character device. Raises OSError."""
+    mode = os.stat(target).st_mode
+    if stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
+        raise OSError(errno.EINVAL, "is a disk or a socket")
+    file.seek(0)
+    with _joined_pipe(target) if stat.S_ISFIFO(mode) else open(target, "wb") as stream:
+        shutil.copyfileobj(file, stream)
+
+
+def _joined_pipe(target: Path) -> BinaryIO:
+    """A pipe that somebody reads, or is about to: to open one that nobody reads waits for ever."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            descriptor = os.open(target, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            if time.monotonic() > end:
+                raise OSError(errno.ENXIO, "a pipe that nobody reads") from None
+            time.sleep(0.05)
+        else:
+            os.set_blocking(descriptor, True)
+            return os.fdopen(descriptor, "wb")
 
 
 def _rename_to_new(temporary: Path, target: Path) -> None:
@@ -74,6 +145,8 @@ def make_writable(folder: Path) -> None:
     Permission bits alone don't tell: they mean nothing to root, and nothing of a read-only disk.
     Raises OSError.
     """
+    if address := address_of(folder):
+        raise OSError(errno.EINVAL, f"{address} is an address; write a file and send it there")
     folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f".fastnst-{secrets.token_hex(4)}.part"
     os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fastnst.errors import DataError
 from fastnst.image import is_read
-from fastnst.image.kinds import address_of
+from fastnst.machine.files import address_of
 from fastnst.machine.notify import Notify, silent
 from fastnst.photos.folders import look_below, matching, pictures_below
 from fastnst.photos.lists import LIST, read_list
@@ -45,6 +45,11 @@ def find_photos(data: str, notify: Notify = silent) -> list[Path]:
         missing = f"{data}: no file matches this pattern"
     elif address := address_of(path):
         found, missing = [], f"{address}: an address, and fastnst reads files; fetch it first"
+    elif path.exists():
+        found, missing = (
+            [],
+            f"{data}: a device or a pipe; make a file of the list of paths",
+        )
     else:
         found, missing = [], f"{data}: no such folder or file; --data takes a folder, list or glob"
     if not found:

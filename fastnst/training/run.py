@@ -16,7 +16,7 @@ from fastnst.checkpoint.description import ancestors
 from fastnst.config import TrainConfig
 from fastnst.errors import CheckpointError, ConfigError, TrainingError
 from fastnst.machine.download import Progress as DownloadProgress
-from fastnst.machine.files import make_writable, reason
+from fastnst.machine.files import is_stream, is_taken, make_writable, reason
 from fastnst.machine.notify import Notify, silent
 from fastnst.photos.collection import pick_evenly
 from fastnst.photos.crops import center_crops
@@ -97,7 +97,7 @@ def train(
     Of several processes that train together (``fastnst.training.launch``) the first tells and
     writes everything. Raises a FastnstError for anything that the user can mend.
     """
-    with joined(config) as ranks, naming_lost_ranks(ranks):
+    with joined(config, notify) as ranks, naming_lost_ranks(ranks):
         told = (notify, on_progress, on_download) if ranks.first else (silent, None, None)
         with ranks.as_one():
             ranks.decided(lambda: check_output(config))
@@ -262,9 +262,9 @@ def check_output(config: TrainConfig) -> None:
     target = config.output_path
     if target.is_dir():
         raise ConfigError(f"{target}: is a folder; --output names the checkpoint file")
-    if target.exists() and not config.overwrite:
+    if is_taken(target) and not config.overwrite:
         raise ConfigError(f"{target}: exists already; --overwrite replaces it")
-    for folder in (target.parent, config.log_dir):
+    for folder in (config.log_dir if is_stream(target) else target.parent, config.log_dir):
         try:
             make_writable(folder)
         except OSError as error:

@@ -16,8 +16,9 @@ from av.video.stream import VideoStream
 
 from fastnst.errors import ClipReadError
 from fastnst.image.decode import MAX_PIXELS
-from fastnst.image.kinds import address_of, head_of, kind_of
+from fastnst.image.kinds import head_of, kind_of
 from fastnst.image.opening import picture_format
+from fastnst.machine.files import address_of
 
 # FFmpeg's demuxers by allow-list: playlists, which may name other files and addresses, and
 # pictures are never reached.
@@ -117,7 +118,9 @@ def told(error: BaseException) -> str:
 def _opened(path: Path) -> InputContainer:
     if not os.path.isfile(path):
         address = address_of(path)
-        what = "is a folder" if os.path.isdir(path) else "no such file"
+        is_there = os.path.exists(path)
+        what = "a device or a pipe; make a file of it" if is_there else "no such file"
+        what = "is a folder" if os.path.isdir(path) else what
         raise ClipReadError(f"{address or path}: {'fetch it first' if address else what}")
     try:
         # "file:", since FFmpeg would take a colon in a name for a protocol's.

@@ -22,7 +22,7 @@ from fastnst.cli import main
 from fastnst.errors import EXIT_USAGE, DataError, ImageReadError
 from fastnst.image import decode_opened, read_decoded, read_picture
 from fastnst.image.colours import OTHER_PNG, UNKNOWN
-from fastnst.image.kinds import address_of
+from fastnst.machine.files import address_of
 from fastnst.photos.collection import find_photos
 
 SMALL = make_picture(24, 18)
