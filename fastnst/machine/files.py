@@ -19,6 +19,11 @@ from typing import BinaryIO
 SCHEME = re.compile(r"(?:^|/)((?:https?|ftps?|s3|gs|file):/)(?:/)?(.*)", re.IGNORECASE | re.DOTALL)
 # Where the system keeps what is open already.
 STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
+# How a disk says that it can't flush what was written.
+NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY)
+# What ``atomic_write`` calls a file until it is whole, and seconds after which it is nobody's.
+LEFT = re.compile(r"\..{1,40}\.[0-9a-f]{8}\.part", re.DOTALL)
+LEFT_SECONDS = 24 * 3600
 # Seconds for the reader of a pipe to come.
 PATIENCE = 60.0
 
@@ -57,7 +62,7 @@ def atomic_write(target: Path, overwrite: bool = True) -> Iterator[BinaryIO]:
         with os.fdopen(descriptor, "w+b") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            _sync(file.fileno())
         if overwrite:
             os.replace(temporary, target)
         else:
@@ -129,14 +134,25 @@ def _rename_to_new(temporary: Path, target: Path) -> None:
         temporary.unlink()
 
 
+def _sync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Disks of other machines, and those of FUSE, may not know how to.
+        if error.errno not in NO_SYNC:
+            raise
+
+
 def _sync_folder(folder: Path) -> None:
-    # Makes the rename itself last through a power cut; Windows has no such call.
+    # Makes the rename itself last through a power cut; Windows has no such call. Where a disk can't
+    # do it, or the folder may not be opened, the file is written all the same.
     if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with contextlib.suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def make_writable(folder: Path) -> None:
@@ -148,9 +164,18 @@ def make_writable(folder: Path) -> None:
     if address := address_of(folder):
         raise OSError(errno.EINVAL, f"{address} is an address; write a file and send it there")
     folder.mkdir(parents=True, exist_ok=True)
+    _remove_left(folder)
     probe = folder / f".fastnst-{secrets.token_hex(4)}.part"
     os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     probe.unlink()
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove what writers that were killed have left of a file, more than a day ago."""
+    with contextlib.suppress(OSError), os.scandir(folder) as found:
+        for item in found:
+            if LEFT.fullmatch(item.name) and time.time() - item.stat().st_mtime > LEFT_SECONDS:
+                os.unlink(item.path)
 
 
 def sha256_file(path: Path) -> str:
