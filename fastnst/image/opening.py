@@ -14,6 +14,7 @@ from fastnst.errors import ImageReadError
 from fastnst.image import heif
 from fastnst.image.cicp import numbers_of
 from fastnst.image.encode import is_marked
+from fastnst.image.frames import seek_picture
 from fastnst.image.in_memory import PictureFile, for_pillow
 from fastnst.image.kinds import head_of, is_heif
 from fastnst.image.png_texts import MOST, UNREAD_PROFILE, has_texts_too_large, without_texts
@@ -47,6 +48,8 @@ def open_image(file: PictureFile) -> Any:
     else:
         refuse_raw(file, head)
         image = _opened(file)
+        if image.format == "TIFF":
+            seek_picture(image)
     image.info.update(numbers_of(image, file))
     return image
 
