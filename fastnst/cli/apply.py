@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastnst.checkpoint.others import refuse_swapped
 from fastnst.checkpoint.shipped import find_model, named_models
 from fastnst.cli.clips import add_clip_options, clip_options, clip_progress
 from fastnst.cli.console import (
@@ -96,7 +95,8 @@ def _add_effects(group: Options) -> None:
     )
     group.add_argument(
         "--mask", type=Path, metavar="FILE",
-        help="a picture, stretched over each input: stylize where it is white",
+        help="a picture, stretched over each input: stylize where it is white, and not where it is "
+        "transparent",
     )  # fmt: skip
     group.add_argument(
         "--stroke-size", type=_stroke_size, metavar="auto|FACTOR",
@@ -179,18 +179,24 @@ def file_options(arguments: argparse.Namespace) -> FileOptions:
     """What becomes of a file. Raises ConfigError, ImageReadError for a mask."""
     if arguments.max_size is not None and arguments.max_size < 1:
         raise ConfigError(f"--max-size must be at least 1, not {arguments.max_size}")
-    from fastnst.image import read_picture
     from fastnst.machine.memory import parse_size
     from fastnst.stylize.effects import Effects
     from fastnst.stylize.file_options import FileOptions
 
+    mask = None
+    if arguments.mask is not None:
+        from fastnst.stylize.masks import read_mask
+
+        mask, news = read_mask(arguments.mask, arguments.max_pixels, arguments.allow_truncated)
+        for line in news:
+            say(line)
     strokes: Any = "auto" if arguments.stroke_size is None else arguments.stroke_size
     effects = Effects(arguments.strength, arguments.keep_colors, strokes)
     return FileOptions(
         arguments.max_size,
         arguments.max_pixels,
         effects,
-        None if arguments.mask is None else read_picture(arguments.mask),
+        mask,
         arguments.tile,
         None if arguments.max_memory is None else parse_size(arguments.max_memory),
         arguments.metadata,
@@ -201,6 +207,7 @@ def file_options(arguments: argparse.Namespace) -> FileOptions:
 
 def open_stylizer(arguments: argparse.Namespace) -> Stylizer:
     """The checkpoint, or the mixture, that was asked for. Raises CheckpointError or ConfigError."""
+    from fastnst.checkpoint.others import refuse_swapped
     from fastnst.stylize.stylizer import Stylizer
 
     refuse_swapped(arguments.model, arguments.inputs, named_models())

@@ -190,7 +190,7 @@ def fitted(text: str, tail: str, columns: int) -> str:
     The tail, a path, loses its beginning first; then the text its parts between the first and the
     last, and its bar; then all is cut.
     """
-    gap = "  " if tail else ""
+    gap = "  " if text and tail else ""
     room = columns - width(text) - len(gap)
     if width(tail) <= room:
         return f"{text}{gap}{tail}" if text else tail

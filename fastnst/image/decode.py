@@ -6,14 +6,14 @@ import contextlib
 import io
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from fastnst.errors import ImageReadError
+from fastnst.errors import ImageReadError, TooLargeError
 from fastnst.image import vips
 from fastnst.image.colours import profile_of
 from fastnst.image.frames import other_frames
@@ -62,9 +62,21 @@ class Decoded:
     news: tuple[str, ...] = ()
 
 
-def read_picture(path: PictureFile, shrink_to: int | None = None) -> Image.Image:
+@dataclass(frozen=True)
+class _Wanted:
+    """What is asked of a file; see ``read_decoded``."""
+
+    shrink_to: int | None
+    large_to: int | None
+    max_pixels: int | None
+    truncated: bool = False
+
+
+def read_picture(
+    path: PictureFile, shrink_to: int | None = None, large_to: int | None = None
+) -> Image.Image:
     """Decode a file to a Pillow image of mode RGB: ``read_decoded``'s picture alone."""
-    return read_decoded(path, shrink_to).picture
+    return read_decoded(path, shrink_to, large_to=large_to).picture
 
 
 def read_decoded(
@@ -72,25 +84,28 @@ def read_decoded(
     shrink_to: int | None = None,
     max_pixels: int | None = None,
     allow_truncated: bool = False,
+    large_to: int | None = None,
 ) -> Decoded:
     """Decode a file: upright (EXIF), in sRGB (ICC), 16-bit grey scaled, not cut, to 8 bits.
 
     ``shrink_to`` lets the JPEG decoder halve the picture while its short side stays at least that
-    many pixels, which is several times as fast. More than ``max_pixels`` (default: ``MAX_PIXELS``,
-    with libvips its own) are refused before they are decoded. With ``allow_truncated`` a picture
-    that was cut short is grey where its data are missing. Raises ImageReadError with the reason.
+    many pixels, which is several times as fast; ``large_to`` does so for those alone that are too
+    large otherwise. More than ``max_pixels`` (default: ``MAX_PIXELS``, with libvips its own) are
+    refused before they are decoded, by a TooLargeError. With ``allow_truncated`` a picture that was
+    cut short is grey where its data are missing. Raises ImageReadError with the reason.
     """
     if not isinstance(path, InMemory):
         _check_is_file(path := Path(path))
+    wanted = _Wanted(shrink_to, large_to, max_pixels)
     try:
         try:
-            return _decode(path, shrink_to, max_pixels, False)
+            return _decode(path, wanted)
         except ImageReadError:
             raise
         except Exception:
             if not allow_truncated:
                 raise
-        return _decode(path, shrink_to, max_pixels, True)
+        return _decode(path, replace(wanted, truncated=True))
     except ImageReadError:
         raise
     # Pillow lets through far more than OSError: SyntaxError, TypeError, RuntimeError, ...
@@ -132,45 +147,41 @@ def _told(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _decode(
-    path: PictureFile, shrink_to: int | None, max_pixels: int | None, truncated: bool
-) -> Decoded:
+def _decode(path: PictureFile, wanted: _Wanted) -> Decoded:
     try:
-        return _decode_by_pillow(path, shrink_to, max_pixels, truncated)
+        return _decode_by_pillow(path, wanted)
     except (ImageReadError, MemoryError):
         raise
     except Exception as error:
         # Text behind the pixels is met after them.
         if has_texts_too_large(path, error):
-            return _decode_by_pillow(path, shrink_to, max_pixels, truncated, open_without_texts)
+            return _decode_by_pillow(path, wanted, open_without_texts)
         # TIFF has kinds and compressions that Pillow doesn't know.
         if not vips.is_tiff(path) or not vips.has_loader("TIFF"):
             raise
-        return _decode_by_vips(path, None, None, max_pixels, truncated)
+        return _decode_by_vips(path, None, wanted)
 
 
 def _decode_by_pillow(
-    path: PictureFile,
-    shrink_to: int | None,
-    max_pixels: int | None,
-    truncated: bool,
-    opener: Callable[[PictureFile], Any] = open_image,
+    path: PictureFile, wanted: _Wanted, opener: Callable[[PictureFile], Any] = open_image
 ) -> Decoded:
-    with pillow_set_to(truncated), opener(path) as image:
+    with pillow_set_to(wanted.truncated), opener(path) as image:
         large = image.width * image.height > MAX_PIXELS
+        if large:
+            wanted = replace(wanted, shrink_to=wanted.shrink_to or wanted.large_to)
         if large and vips.reads(image) and vips.has_loader(image.format):
-            return _decode_by_vips(path, image, shrink_to, max_pixels, truncated)
-        _check_size(path, image, max_pixels, MAX_PIXELS)
-        if shrink_to is not None:
+            return _decode_by_vips(path, image, wanted)
+        if wanted.shrink_to is not None and image.width * image.height <= vips.MAX_PIXELS:
             # The decoder keeps each side at least as long as asked.
-            image.draft("RGB", (shrink_to, shrink_to))
+            image.draft("RGB", (wanted.shrink_to, wanted.shrink_to))
+        _check_size(path, image, wanted.max_pixels, MAX_PIXELS)
         news = other_frames(path, image)
-        if truncated:
+        if wanted.truncated:
             # Decoders fill what is there already: where they stop, this is left.
             if image.mode in MISSING:
                 image.im = Image.new(image.mode, image.size, MISSING[image.mode]).im
             news.append(CUT)
-        deep = of_16_bits(image) and not truncated
+        deep = of_16_bits(image) and not wanted.truncated
         image.load()
         news += settle_grey(image, samples_of(image))
         news += settle_colour(image, lambda: opener(path)) if deep else []
@@ -188,35 +199,30 @@ def _check_size(path: PictureFile, image: Any, max_pixels: int | None, default: 
     if image.width * image.height <= limit:
         return
     could_be_read = max_pixels is None and default == MAX_PIXELS and vips.reads(image)
-    raise ImageReadError(
+    raise TooLargeError(
         f"{path}: {image.width} x {image.height} pixels are more than fastnst reads "
-        f"({limit / 1e6:g} megapixels); make it smaller, "
-        + ("pip install 'fastnst[large]', " if could_be_read else "")
-        + "or raise --max-pixels"
+        f"({limit / 1e6:g} megapixels); make it smaller"
+        + (", or pip install 'fastnst[large]'" if could_be_read else "")
     )
 
 
-def _decode_by_vips(
-    path: PictureFile,
-    header: Image.Image | None,
-    shrink_to: int | None,
-    max_pixels: int | None,
-    truncated: bool,
-) -> Decoded:
+def _decode_by_vips(path: PictureFile, header: Image.Image | None, wanted: _Wanted) -> Decoded:
     """Strip by strip, to hold little but the picture; without ``header`` (Pillow's) it's a TIFF."""
     if header is not None:
-        _check_size(path, header, max_pixels, vips.MAX_PIXELS)
-    opened = vips.opened(path, (header and header.format) or "TIFF", truncated, shrink_to)
+        _check_size(path, header, wanted.max_pixels, vips.MAX_PIXELS)
+    format = (header and header.format) or "TIFF"
+    page = header.tell() if header is not None and format == "TIFF" else 0
+    opened = vips.opened(path, format, wanted.truncated, wanted.shrink_to, page)
     if header is not None:
         # Pillow tells damaged profiles, and animated PNGs.
         profile, told = profile_of(header)
         news = [*other_frames(path, header), *told]
     else:
-        _check_size(path, opened.image, max_pixels, vips.MAX_PIXELS)
+        _check_size(path, opened.image, wanted.max_pixels, vips.MAX_PIXELS)
         news = [f"first of {opened.pages} frames"] if opened.pages > 1 else []
         profile = opened.profile
     news += [span.note for span in opened.spans[:1] if span.note]
-    if truncated:
+    if wanted.truncated:
         news.append(CUT)
     picture = Image.new("RGB", opened.size)
     alpha: Image.Image | None = None

@@ -7,6 +7,11 @@ from fastnst.image.in_memory import PictureFile
 # Bytes that are looked at: a tar archive says what it is at 257.
 HEAD = 512
 _ZIP = "a zip archive; unpack it and name the folder"
+# Under another suffix than a clip's, and where pictures alone are taken.
+CLIP = (
+    "a clip, not a picture; take its frames as pictures first (fastnst apply takes a clip by its "
+    "suffix, such as .mp4)"
+)
 _PACKED = "unpack it and name the folder"
 # What a file's first bytes say.
 STARTS: dict[bytes, str] = {
@@ -25,7 +30,11 @@ STARTS: dict[bytes, str] = {
     b"\0\0\0\x0cJXL ": "JPEG XL; export it as PNG or JPEG",
     b"\xff\x0a": "JPEG XL; export it as PNG or JPEG",
     b"\0\0\0\x0cjP  ": "JPEG 2000; export it as PNG or JPEG",
-    b"\x1aE\xdf\xa3": "a video; give it the suffix of one, such as .mkv",
+    b"\x1aE\xdf\xa3": CLIP,
+    b"FLV\1": CLIP,
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": CLIP,
+    b"\0\0\1\xba": CLIP,
+    b"\0\0\1\xb3": CLIP,
     b"version https://git-lfs": "a pointer of Git LFS instead of the file; git lfs pull fetches it",
 }
 # How pictures begin that are read here, WebP apart.
@@ -84,7 +93,11 @@ def kind_of(head: bytes) -> str:
         return f"a tar archive; {_PACKED}"
     found = brands(head)
     if found and not set(found) & (HEIF_BRANDS | AVIF_BRANDS | {RAW_BRAND}):
-        return "a video; give it the suffix of one, such as .mp4"
+        return CLIP
+    if (head[:4], head[8:12]) == (b"RIFF", b"AVI ") or head[:1] == head[188:189] == head[
+        376:377
+    ] == b"G":
+        return CLIP
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for start, kind in MARKUP.items():
         if text.startswith(start) or (text.startswith(b"<?xml") and start in text):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from PIL import Image
@@ -102,28 +103,21 @@ def is_tiff(file: PictureFile) -> bool:
         return opened.read(4) in TIFF_STARTS
 
 
-def opened(file: PictureFile, format: str, lenient: bool, shrink_to: int | None = None) -> Opened:
-    """Read a file's header by the format's own loader; ``lenient`` takes what is cut short.
+def opened(
+    file: PictureFile, format: str, lenient: bool, shrink_to: int | None = None, page: int = 0
+) -> Opened:
+    """Read a file's header by the format's own loader; ``lenient`` takes what is cut short, and
+    ``page`` is one of a TIFF's.
 
     ``shrink_to`` shrinks a JPEG by 2, 4 or 8 while its short side stays that long. Raises
     pyvips.Error, and ValueError where another loader answers.
     """
-    name = LOADERS[format]
-    options: dict[str, Any] = {"access": "sequential", "fail_on": "none" if lenient else "error"}
-    source: Any
-    if isinstance(file, InMemory):
-        name, source = f"{name}_buffer", file.content
-    else:
-        source = os.fspath(file)
-        # libvips remembers what was in a file of this name before.
-        options["revalidate"] = True
-    # Never new_from_file: it takes brackets in a file's name for options.
-    load = getattr(_library().Image, name)
-    image = load(source, **options)
+    name, load = _loader(file, format, lenient, page)
+    image = load()
     if LOADERS[format] == "jpegload" and shrink_to is not None:
         short = min(image.width, image.height)
         shrink = max(by for by in (1, 2, 4, 8) if by == 1 or short // by >= shrink_to)
-        image = load(source, shrink=shrink, **options)
+        image = load(shrink=shrink)
     fields = set(image.get_fields())
     if image.get("vips-loader") != name:
         raise ValueError(f"{image.get('vips-loader')} is not for {format}")
@@ -135,9 +129,6 @@ def opened(file: PictureFile, format: str, lenient: bool, shrink_to: int | None 
     # Floats are light, as Photoshop has them, where a profile says so, and levels as others'.
     if image.interpretation == "scrgb" and profile is None:
         image = image.copy(interpretation="srgb")
-    # What libvips makes sRGB of needs no profile.
-    without = image.interpretation in ELSEWHERE
-    spans = () if image.format == "uchar" else _spans(load(source, **options))
     # HEIF's is undone by its loader, which removes it.
     orientation = int(field("orientation", 1))
     size = (image.width, image.height)
@@ -146,10 +137,30 @@ def opened(file: PictureFile, format: str, lenient: bool, shrink_to: int | None 
         size[::-1] if 4 < orientation < 9 else size,
         orientation if orientation in UPRIGHT else 1,
         int(field("n-pages", 1)),
-        not without,
+        # What libvips makes sRGB of needs no profile.
+        image.interpretation not in ELSEWHERE,
         profile,
-        spans,
+        () if image.format == "uchar" else _spans(load()),
     )
+
+
+def _loader(
+    file: PictureFile, format: str, lenient: bool, page: int
+) -> tuple[str, Callable[..., Any]]:
+    """The name of a format's loader, and what loads the file by it, with further options."""
+    source: Any
+    name = LOADERS[format]
+    options: dict[str, Any] = {"access": "sequential", "fail_on": "none" if lenient else "error"}
+    if page:
+        options["page"] = page
+    if isinstance(file, InMemory):
+        name, source = f"{name}_buffer", file.content
+    else:
+        # libvips remembers what was in a file of this name before.
+        source, options["revalidate"] = os.fspath(file), True
+    # Never new_from_file: it takes brackets in a file's name for options.
+    load = getattr(_library().Image, name)
+    return name, partial(load, source, **options)
 
 
 def _spans(image: Any) -> tuple[Span, ...]:

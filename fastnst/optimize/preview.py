@@ -29,6 +29,7 @@ from fastnst.optimize.curves import Extent, descend
 from fastnst.optimize.sources import check_size
 from fastnst.perceptual.build import build_loss
 from fastnst.perceptual.losses import PerceptualLoss, style_targets
+from fastnst.photos.paintings import read_painting
 
 # Each row of the sheet varies one option by these factors of its value.
 FACTORS = {
@@ -81,10 +82,10 @@ def preview(
     """
     assert config.content is not None
     check_output(config.output, config.overwrite)
-    content = resize_long_side(read_picture(config.content), config.size)
+    content = resize_long_side(read_picture(config.content, large_to=config.size), config.size)
     layers = (*config.content_layers, *config.style_layers)
     check_size(content, config.content, layers)
-    styles = [read_picture(path) for path in config.style]
+    styles = [read_painting(path, config.style_size, notify) for path in config.style]
     rows = variants(config)
     tiles = _distinct(rows)
     device = choose_device(config.device)

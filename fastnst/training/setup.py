@@ -61,7 +61,7 @@ def set_up(
     """Read and choose all that ``config`` names. Raises a FastnstError where that can't be."""
     check_crops(config)
     photos = find_photos(config.data, notify)
-    styles = read_styles(config)
+    styles = read_styles(config, notify)
     device = device_of(ranks, choose_device(config.device))
     precision = choose_precision(config.precision, device)
     earlier = load_checkpoint(config.resume) if config.resume else None

