@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +36,7 @@ from fastnst.training.record.logs import (
     quiet_lightning,
     run_logger,
 )
+from fastnst.training.record.resume import file_of, keep_options
 from fastnst.training.record.saving import KEEP_OTHERS
 from fastnst.training.setup import Setup, set_up
 from fastnst.training.spectrum import Spectrum
@@ -97,6 +99,8 @@ def train(
     Of several processes that train together (``fastnst.training.launch``) the first tells and
     writes everything. Raises a FastnstError for anything that the user can mend.
     """
+    resume = file_of(config.resume, config.log_dir / config.run_name)
+    config = dataclasses.replace(config, resume=resume)
     with joined(config, notify) as ranks, naming_lost_ranks(ranks):
         told = (notify, on_progress, on_download) if ranks.first else (silent, None, None)
         with ranks.as_one():
@@ -180,6 +184,7 @@ def _fit(
         around.enter_context(naming_lost_ranks(ranks, partial(_rescued, trainer, ranks, last)))
         if logger is not None:
             log_configuration(logger, module.description)
+            keep_options(run_folder, setup)
         with contextlib.closing(prepared.batches), naming_dead_workers(last):
             trainer.fit(module, prepared.batches, ckpt_path=config.resume, weights_only=True)
         finished = interruption.request.received is None
