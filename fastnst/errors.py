@@ -3,6 +3,8 @@
     FastnstError                what the user can mend; ``exit_code`` is the process's
     ├── ConfigError             an option, a key or a value that can't be used
     ├── ImageReadError          a file that is no readable picture
+    │   └── TooLargeError       a picture of more pixels than are read
+    ├── PictureError            what a caller of a filter gave for a picture; a ValueError, too
     ├── ImageWriteError         a picture that can't be written
     ├── ClipReadError           a file that is no readable clip
     ├── ClipWriteError          a clip that can't be written
@@ -31,6 +33,7 @@ EXIT_PARTIAL = 3
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 EXIT_WARNED = 138
+EXIT_HUNG_UP = 129
 
 
 class FastnstError(Exception):
@@ -45,6 +48,14 @@ class ConfigError(FastnstError):
 
 class ImageReadError(FastnstError):
     """A file that could not be read as a picture."""
+
+
+class TooLargeError(ImageReadError):
+    """A picture that has more pixels than are read."""
+
+
+class PictureError(FastnstError, ValueError):
+    """What a caller gave for a picture, and is none."""
 
 
 class ImageWriteError(FastnstError):

@@ -12,9 +12,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fastnst.checkpoint.others import (
+    foreign_weights,
+    refuse_foreign_archive,
+    refuse_others,
+    told_of_pickle,
+)
 from fastnst.errors import CheckpointError
-from fastnst.image.kinds import address_of
-from fastnst.machine.files import reason
+from fastnst.machine.files import address_of, reason
 from fastnst.networks.architecture import NETWORKS, WIDEST
 
 KEY = "fastnst"
@@ -22,14 +27,6 @@ FORMAT_VERSION = 1
 PREFIX = "network."
 # Limits for a network that a stranger's file asks for: far above any of ours.
 MAX_OPTION = 512
-
-# How files begin that are saved in a checkpoint's place, what they are, and what to do.
-POINTERS = {
-    b"version https://git-lfs": "a Git LFS pointer; 'git lfs pull' fetches the checkpoint itself",
-    b"/annex/objects/": "a git-annex pointer; 'git annex get' fetches the checkpoint itself",
-    b"\x1f\x8b": "compressed with gzip; unpack it first",
-}
-ERRAND = "the download brought an error or a page to confirm; fetch it again"
 
 # What ``fastnst`` must hold, with the type of each entry.
 SCHEMA: Mapping[str, type] = {
@@ -54,9 +51,13 @@ def reading(path: Path) -> Iterator[None]:
     if not os.path.isfile(path):
         if address := address_of(path):
             raise CheckpointError(f"{address}: an address, and fastnst reads files; fetch it first")
+        if os.path.isdir(path):
+            raise CheckpointError(f"{path}: is a folder, no checkpoint; name the file in it")
+        if os.path.exists(path):
+            raise CheckpointError(f"{path}: a device or a pipe; make a file of it")
         raise CheckpointError(f"{path}: no such checkpoint")
     try:
-        _refuse_others(path)
+        refuse_others(path)
         _refuse_bomb(path)
         yield
     except CheckpointError:
@@ -64,36 +65,14 @@ def reading(path: Path) -> Iterator[None]:
     except OSError as error:
         raise CheckpointError(f"{path}: can't be read ({reason(error)})") from error
     except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path}: not a checkpoint, or one that asks to run code; nothing of it was run"
-        ) from error
+        told = told_of_pickle(path)
+        told = f" but {told}" if told else ", or one that asks to run code; nothing of it was run"
+        raise CheckpointError(f"{path}: not a checkpoint{told}") from error
     # A damaged file shows itself as BadZipFile, RuntimeError, KeyError, UnicodeDecodeError, ...
     except Exception as error:
-        raise CheckpointError(f"{path}: not a checkpoint, or cut short or damaged") from error
-
-
-def _refuse_others(path: Path) -> None:
-    """Raises CheckpointError for what is none by its first bytes, with what it is."""
-    with open(path, "rb") as file:
-        head = file.read(512)
-    told = next((told for start, told in POINTERS.items() if head.startswith(start)), "")
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith(b"<"):
-        is_html = re.match(rb"<(!--|!doctype html|html|head|body|script)", text) or b"<html" in text
-        told = f"{'an HTML' if is_html else 'an XML'} page; {ERRAND}"
-    elif head[8:10] == b'{"':
-        told = "a safetensors file, which fastnst doesn't read; save it with torch.save"
-    elif not told and _is_text(head):
-        told = f"a text file ({head.decode()[:40].strip()!r}); {ERRAND}"
-    if not head:
-        told = f"an empty file; {ERRAND}"
-    if told:
-        raise CheckpointError(f"{path}: not a checkpoint but {told}")
-
-
-def _is_text(head: bytes) -> bool:
-    """Whether these are words; a pickle can be of printable characters, and ends with a dot."""
-    return bool(re.fullmatch(rb"[\t\r\n -~]+", head)) and not head.rstrip().endswith(b".")
+        told = "" if zipfile.is_zipfile(path) else told_of_pickle(path)
+        told = f" but {told}" if told else ", or cut short or damaged"
+        raise CheckpointError(f"{path}: not a checkpoint{told}") from error
 
 
 def _refuse_bomb(path: Path) -> None:
@@ -101,6 +80,7 @@ def _refuse_bomb(path: Path) -> None:
         return  # Either PyTorch's older format or no checkpoint.
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
+    refuse_foreign_archive(path, [entry.filename for entry in entries])
     # PyTorch compresses nothing.
     packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
     if packed or sum(entry.file_size for entry in entries) > path.stat().st_size:
@@ -110,7 +90,9 @@ def _refuse_bomb(path: Path) -> None:
 def read_description(path: Path, contents: Any) -> dict[str, Any]:
     """The ``fastnst`` entry of what a PyTorch file holds. Raises CheckpointError."""
     if not isinstance(contents, dict) or not isinstance(contents.get(KEY), dict):
-        raise CheckpointError(f"{path}: a PyTorch file, but not a checkpoint of fastnst")
+        raise CheckpointError(
+            f"{path}: a PyTorch file, but not a checkpoint of fastnst; {foreign_weights(contents)}"
+        )
     info: dict[str, Any] = contents[KEY]
     check_description(path, info)
     return info

@@ -23,6 +23,7 @@ from fastnst.errors import (
     nearest,
 )
 from fastnst.machine.parts import LEFT_OUT, without
+from fastnst.machine.signals import Ended, raised_as_interrupts
 
 # Each command's module has run(arguments) -> exit code.
 COMMANDS = {
@@ -50,7 +51,7 @@ DESCRIPTION = (
 EXIT_CODES = (
     "exit codes: 0 done; 1 internal error, or training broke down; 2 usage, or nothing usable;\n"
     "3 some inputs failed, the rest is written; 130 ended by Ctrl-C; 143 ended by SIGTERM;\n"
-    "138 by SIGUSR1"
+    "138 by SIGUSR1; 129 by SIGHUP, as when the terminal is closed"
 )
 
 
@@ -59,12 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if arguments is None else arguments)
     open_streams()
     try:
-        return _dispatch(argv)
+        with raised_as_interrupts():
+            return _dispatch(argv)
     except ToldElsewhereError as error:
         return error.exit_code
     except FastnstError as error:
         say(f"fastnst: error: {' '.join(str(error).split())}")
         return error.exit_code
+    except Ended as signal:
+        say(f"fastnst: ended by {signal}")
+        return signal.exit_code
     except KeyboardInterrupt:
         say("fastnst: interrupted")
         return EXIT_INTERRUPTED

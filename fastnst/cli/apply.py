@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastnst.checkpoint.shipped import find_model
+from fastnst.checkpoint.shipped import find_model, named_models
 from fastnst.cli.clips import add_clip_options, clip_options, clip_progress
 from fastnst.cli.console import (
     OneLineParser,
     Options,
+    Rows,
     StatusLine,
     add_device,
     add_mix,
     add_model,
     bar,
-    give,
     say,
 )
+from fastnst.cli.pipes import is_piped, receive, send
 from fastnst.errors import (
     EXIT_DONE,
     EXIT_PARTIAL,
@@ -95,7 +95,8 @@ def _add_effects(group: Options) -> None:
     )
     group.add_argument(
         "--mask", type=Path, metavar="FILE",
-        help="a picture, stretched over each input: stylize where it is white",
+        help="a picture, stretched over each input: stylize where it is white, and not where it is "
+        "transparent",
     )  # fmt: skip
     group.add_argument(
         "--stroke-size", type=_stroke_size, metavar="auto|FACTOR",
@@ -168,8 +169,6 @@ def run(argv: Sequence[str]) -> int:
     given = arguments.output
     arguments.into_folder = given is not None and given.endswith(FOLDER_ENDS)
     arguments.output = None if given is None else Path(given)
-    from fastnst.cli.pipes import is_piped, receive
-
     arguments.piped = is_piped(arguments)
     if arguments.piped:
         receive(arguments)
@@ -180,18 +179,24 @@ def file_options(arguments: argparse.Namespace) -> FileOptions:
     """What becomes of a file. Raises ConfigError, ImageReadError for a mask."""
     if arguments.max_size is not None and arguments.max_size < 1:
         raise ConfigError(f"--max-size must be at least 1, not {arguments.max_size}")
-    from fastnst.image import read_picture
     from fastnst.machine.memory import parse_size
     from fastnst.stylize.effects import Effects
     from fastnst.stylize.file_options import FileOptions
 
+    mask = None
+    if arguments.mask is not None:
+        from fastnst.stylize.masks import read_mask
+
+        mask, news = read_mask(arguments.mask, arguments.max_pixels, arguments.allow_truncated)
+        for line in news:
+            say(line)
     strokes: Any = "auto" if arguments.stroke_size is None else arguments.stroke_size
     effects = Effects(arguments.strength, arguments.keep_colors, strokes)
     return FileOptions(
         arguments.max_size,
         arguments.max_pixels,
         effects,
-        None if arguments.mask is None else read_picture(arguments.mask),
+        mask,
         arguments.tile,
         None if arguments.max_memory is None else parse_size(arguments.max_memory),
         arguments.metadata,
@@ -202,8 +207,10 @@ def file_options(arguments: argparse.Namespace) -> FileOptions:
 
 def open_stylizer(arguments: argparse.Namespace) -> Stylizer:
     """The checkpoint, or the mixture, that was asked for. Raises CheckpointError or ConfigError."""
+    from fastnst.checkpoint.others import refuse_swapped
     from fastnst.stylize.stylizer import Stylizer
 
+    refuse_swapped(arguments.model, arguments.inputs, named_models())
     mix = [(find_model(model), share) for model, share in arguments.style_mix]
     model = find_model(arguments.model)
     stylizer = Stylizer.load(model, arguments.device, arguments.engine, mix, arguments.precision)
@@ -236,7 +243,7 @@ def _stylize(arguments: argparse.Namespace) -> int:
 
     stylizer = open_stylizer(arguments)
     jobs = _jobs(arguments, stylizer.name)
-    status, started = StatusLine(), time.monotonic()
+    status, rows, started = StatusLine(), Rows(arguments.json), time.monotonic()
     counts = dict.fromkeys(("done", "kept", "failed"), 0)
     named_kept = 0
     outcomes = run_jobs(stylizer, jobs, options, arguments.overwrite, clip_progress(status))
@@ -247,16 +254,16 @@ def _stylize(arguments: argparse.Namespace) -> int:
         if message:
             status.end()
             say(f"fastnst: error: {message}" if state == "failed" else message)
-        if arguments.json:
-            row = {"source": str(job.source), "target": str(job.target), "outcome": state}
-            give(json.dumps({**row, "message": message}))
+        row = {"source": str(job.source), "target": str(job.target), "outcome": state}
+        rows.give({**row, "message": message})
         if state == "done" and isinstance(job.target, InMemory):
-            give(job.target.content)
+            send(job.target.content, arguments.stream)
         elif state == "done" and (len(jobs) == 1 or status.due() or number == len(jobs)):
             spent = time.monotonic() - started
-            far = "" if len(jobs) == 1 else f"{bar(number, len(jobs), spent)}  "
-            status.show(f"{far}{job.target}")
+            far = "" if len(jobs) == 1 else bar(number, len(jobs), spent)
+            status.show(far, str(job.target))
     status.end()
+    rows.end()
     # A result that was to be made by its name and lies there already is no success.
     if not counts["failed"] and not named_kept:
         return EXIT_DONE

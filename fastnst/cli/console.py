@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
+import shutil
 import sys
 import time
+import unicodedata
 from argparse import ArgumentParser, ArgumentTypeError, _ActionsContainer
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,6 +25,9 @@ PLAIN_INTERVAL = 10.0
 TERMINAL_INTERVAL = 0.2
 # Characters of a progress bar.
 BAR = 24
+# What stands for what a narrow terminal has no room for, and columns of a terminal that tells none.
+CUT = "..."
+COLUMNS = 80
 
 
 class OneLineParser(ArgumentParser):
@@ -126,6 +133,35 @@ def forget_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+class Rows:
+    """Lines of JSON on stdout, for as long as somebody takes them; the work goes on all the same.
+
+    ``wanted`` says whether any are asked for.
+    """
+
+    def __init__(self, wanted: bool) -> None:
+        self.wanted = wanted
+        self._lost: OutputError | None = None
+
+    def give(self, row: Mapping[str, object]) -> None:
+        """A line, unless an earlier one could not be given."""
+        if not self.wanted:
+            return
+        try:
+            give(json.dumps(row))
+        except BrokenPipeError:
+            # The reader has seen enough, as with "| head".
+            forget_stdout()
+            self.wanted = False
+        except OutputError as error:
+            self._lost, self.wanted = error, False
+
+    def end(self) -> None:
+        """Raises OutputError where lines were lost to anything but the reader's going."""
+        if self._lost is not None:
+            raise self._lost
+
+
 def clock(seconds: float) -> str:
     """Seconds as m:ss or h:mm:ss."""
     if seconds != seconds or seconds == float("inf"):
@@ -148,11 +184,51 @@ def filled_bar(share: float) -> str:
     return f"[{'#' * filled}{'.' * (BAR - filled)}]"
 
 
+def fitted(text: str, tail: str, columns: int) -> str:
+    """A status line of so many columns at most: ``text``, parts between two spaces, and ``tail``.
+
+    The tail, a path, loses its beginning first; then the text its parts between the first and the
+    last, and its bar; then all is cut.
+    """
+    gap = "  " if text and tail else ""
+    room = columns - width(text) - len(gap)
+    if width(tail) <= room:
+        return f"{text}{gap}{tail}" if text else tail
+    if room >= len(CUT) + 8:
+        start = next(n for n in range(len(tail)) if width(tail[n:]) <= room - len(CUT))
+        return f"{text}{gap}{CUT}{tail[start:]}"
+    parts = text.split("  ") if text else [tail]
+    while width("  ".join(parts)) > columns and len(parts) > 2:
+        del parts[-2]
+    if width("  ".join(parts)) > columns and parts[0].startswith("["):
+        parts[0] = parts[0].partition("] ")[2] or parts[0]
+    line = "  ".join(parts)
+    while width(line) > columns:
+        line = line[:-1]
+    return line
+
+
+def width(text: str) -> int:
+    """Columns of a terminal that a text takes: letters of East Asia have two."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return len(text) - sum(map(bool, map(unicodedata.combining, text))) + wide
+
+
+def _columns() -> int:
+    """Columns of the terminal that stderr is, which may change at any time."""
+    try:
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        columns = 0
+    return columns or shutil.get_terminal_size((COLUMNS, 24)).columns
+
+
 class StatusLine:
     """One line that is rewritten in a terminal, and a plain line now and then elsewhere."""
 
     def __init__(self) -> None:
-        self.terminal = sys.stderr.isatty()
+        # What is no real terminal would show the signs that rewrite a line.
+        self.terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._last = float("-inf")
         self._open = False
 
@@ -161,16 +237,18 @@ class StatusLine:
         interval = TERMINAL_INTERVAL if self.terminal else PLAIN_INTERVAL
         return time.monotonic() - self._last >= interval
 
-    def show(self, text: str) -> None:
-        """Show ``text`` as the line's new content."""
+    def show(self, text: str, tail: str = "") -> None:
+        """Show ``text`` and ``tail`` as the line's new content; see ``fitted``."""
         self._last = time.monotonic()
         if self.terminal:
+            # A line that reaches the last column may go on in the next row.
+            line = fitted(printable(text), printable(tail), _columns() - 1)
             with contextlib.suppress(OSError):
-                sys.stderr.write(f"\r\x1b[2K{printable(text)}")
+                sys.stderr.write(f"\r\x1b[2K{line}")
                 sys.stderr.flush()
             self._open = True
         else:
-            say(text)
+            say("  ".join(filter(None, (text, tail))))
 
     def download(self, done: int, total: int) -> None:
         """Show how far the download of a backbone's weights is."""

@@ -40,7 +40,7 @@ def run(argv: Sequence[str]) -> int:
 
     output = arguments.output or Path(f"{arguments.photo.stem}-gallery.png")
     check_output(output, arguments.overwrite)
-    photo = limit_long_side(read_picture(arguments.photo), arguments.size)
+    photo = limit_long_side(read_picture(arguments.photo, large_to=arguments.size), arguments.size)
     tiles = [Tile(photo, arguments.photo.stem)]
     status = StatusLine()
     for name, path in models.items():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing
+from argparse import Namespace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -75,17 +77,43 @@ def add_options(parser: ConfigParser, config: type[Any]) -> None:
             parser.add_argument(flag, type=kind, default=field.default, help=help)
 
 
-def parse_options(prog: str, description: str, config: type[Config], argv: list[str]) -> Config:
-    """The dataclass filled from flags, YAML and defaults. Raises ConfigError."""
+def parse_options(
+    prog: str,
+    description: str,
+    config: type[Config],
+    argv: list[str],
+    known: Callable[[Namespace], Mapping[str, Any]] = lambda _: {},
+) -> Config:
+    """The dataclass filled from flags, YAML and defaults. Raises ConfigError.
+
+    ``known`` may give other defaults, by what was parsed.
+    """
     check_config_files(argv)
     parser = ConfigParser(prog=prog, description=description)
     add_options(parser, config)
     parsed = parser.parse_args(argv)
+    if others := known(parsed):
+        parser.set_defaults(_typed(config, others))
+        parsed = parser.parse_args(argv)
     values: dict[str, Any] = {}
     for field in dataclasses.fields(config):  # type: ignore[arg-type]
         value = parsed[field.name]
         values[field.name] = tuple(value) if isinstance(value, list) else value
     return config(**values)
+
+
+def _typed(config: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as a file has them, with paths made such."""
+    hints = typing.get_type_hints(config)
+    typed: dict[str, Any] = {}
+    for name, value in values.items():
+        kinds = (hints[name], *typing.get_args(hints[name]))
+        if Path in kinds and isinstance(value, str):
+            value = Path(value)
+        elif Path in kinds and isinstance(value, list):
+            value = [Path(part) for part in value]
+        typed[name] = value
+    return typed
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

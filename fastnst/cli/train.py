@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fastnst.cli.console import StatusLine, clock, say
 from fastnst.cli.options import parse_options
@@ -23,7 +25,7 @@ DESCRIPTION = (
 
 def run(argv: Sequence[str]) -> int:
     """Parse, train, and say how it went."""
-    config = parse_options("fastnst train", DESCRIPTION, TrainConfig, list(argv))
+    config = parse_options("fastnst train", DESCRIPTION, TrainConfig, list(argv), _of_resumed)
     from fastnst.training.run import train
 
     status = StatusLine()
@@ -43,6 +45,25 @@ def run(argv: Sequence[str]) -> int:
     if result.rank:
         return EXIT_CODES[result.received]
     return _tell_end(config, result)
+
+
+def _of_resumed(parsed: Namespace) -> dict[str, Any]:
+    """The options of the run that is to be gone on with; none where it's a new one."""
+    if parsed.resume is None:
+        return {}
+    from fastnst.training.record.resume import file_of, options_of
+
+    style = parsed.style and TrainConfig(style=tuple(parsed.style), data="-").run_name
+    runs = Path(parsed.log_dir) / (parsed.name or style or "")
+    found = file_of(Path(parsed.resume), runs)
+    if found is None:
+        return {}
+    options = options_of(found)
+    # Of two ways to say how long, the one that is given now.
+    for given, other in (("steps", "minutes"), ("minutes", "steps")):
+        if getattr(parsed, given) is not None:
+            options.pop(other, None)
+    return options
 
 
 def _progress_text(progress: Progress) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,8 @@ from typing import Literal
 from fastnst.config.fields import check_choices, option, require
 from fastnst.errors import ConfigError, nearest
 
+# Bytes of the names of several style images together: folders, logs and results are called so.
+LONGEST_NAME = 100
 # Shallow to deep, at full and at half size: relu5_1 has too few positions in a crop to have
 # statistics, and its covariance would be all noise.
 STYLE_LAYERS = (
@@ -132,6 +135,16 @@ class LossConfig:
             require(weights, factor, minimum=1e-9)
         if len(factors) not in (0, len(names)):
             raise ConfigError(f"{len(factors)} {weights} for {len(names)} {layers}")
+
+
+def name_of(style: Sequence[Path]) -> str:
+    """A name for what is made of style images: theirs joined by '+', or the first one's where all
+    of them would be too long for a file's.
+    """
+    names = "+".join(path.stem for path in style)
+    if len(names.encode(errors="surrogateescape")) <= LONGEST_NAME or len(style) < 2:
+        return names
+    return f"{style[0].stem}+{len(style) - 1}-more"
 
 
 @dataclass(frozen=True)

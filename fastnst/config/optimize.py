@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from fastnst.config.fields import option, require
-from fastnst.config.loss import StyleConfig
+from fastnst.config.loss import StyleConfig, name_of
 from fastnst.errors import ConfigError
 
 
@@ -71,8 +71,7 @@ class OptimizeConfig(StyleConfig):
     def output_path(self) -> Path:
         """The picture to write."""
         assert self.content is not None
-        styles = "+".join(path.stem for path in self.style)
-        return self.output or Path(f"{self.content.stem}-{styles}.png")
+        return self.output or Path(f"{self.content.stem}-{name_of(self.style)}.png")
 
 
 @dataclass(frozen=True)

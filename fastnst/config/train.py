@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from fastnst.config.fields import option, require
-from fastnst.config.loss import StyleConfig
+from fastnst.config.loss import StyleConfig, name_of
 from fastnst.errors import ConfigError
 
 
@@ -107,7 +107,10 @@ class TrainConfig(StyleConfig):
         "sooner; 'none', fresh weights; or a checkpoint, or the name of a shipped style",
     )
     resume: Path | None = option(
-        None, "checkpoint of an interrupted run to go on with; all other options as they were"
+        None,
+        "run to go on with: its last.ckpt, its folder or one of several, of which the newest is "
+        "taken, or 'auto', the newest run of this style if there is any; what isn't given is as it "
+        "was",
     )
     log_dir: Path = option(Path("runs"), "folder of the run folders, for tensorboard --logdir")
     name: str | None = option(None, "the run's name (default: the style's)")
@@ -150,7 +153,7 @@ class TrainConfig(StyleConfig):
     @property
     def run_name(self) -> str:
         """The run's name: ``name``, else the style images' names joined by '+'."""
-        return self.name or "+".join(path.stem for path in self.style)
+        return self.name or name_of(self.style)
 
     @property
     def output_path(self) -> Path:

@@ -14,7 +14,7 @@ from fastnst.checkpoint.mixing import Mixture
 from fastnst.errors import ConfigError, ExportError
 from fastnst.export.onnx_graph import Io, described, is_half, onnx_model
 from fastnst.export.verify import Difference, differences
-from fastnst.machine.files import atomic_write, make_writable, reason
+from fastnst.machine.files import atomic_write, is_stream, is_taken, make_writable, reason
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,11 @@ def check_target(target: Path, overwrite: bool) -> None:
     """Raises ConfigError, before anything is computed, where the file could not be written."""
     if target.is_dir():
         raise ConfigError(f"{target}: is a folder; --output names the file")
-    if target.exists() and not overwrite:
+    if is_taken(target) and not overwrite:
         raise ConfigError(f"{target}: exists already; --overwrite replaces it")
     try:
-        make_writable(target.parent)
+        if not is_stream(target):
+            make_writable(target.parent)
     except OSError as error:
         raise ConfigError(f"{target.parent}: can't be written to ({reason(error)})") from error
 

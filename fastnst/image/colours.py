@@ -9,6 +9,7 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from fastnst.image.cicp import PRIMARIES, high_range_told, told_by_numbers
+from fastnst.image.png_texts import MOST, UNREAD_PROFILE
 
 SRGB, ADOBE_RGB, UNCALIBRATED = 1, 2, 0xFFFF
 # Modes of RGB, in which alone a camera's colours come.
@@ -19,6 +20,7 @@ PNG_CHROMATICITIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
 PNG_GAMMA, NEAR = 1 / 2.2, 0.02
 OTHER_PNG = "its PNG data (gAMA, cHRM) say that its colours are not sRGB; read as sRGB"
 UNKNOWN = "its EXIF data say that its colours are not sRGB, but not which; read as sRGB"
+TOO_LARGE = f"its colour profile is larger than {MOST >> 20} MB; read as sRGB"
 # Adobe RGB (1998), 4.3.5: the primaries adapted to D50, and the exponent of its curve.
 ADOBE_PRIMARIES = (
     (0.60974, 0.31111, 0.01947),
@@ -50,6 +52,8 @@ def profile_of(image: Image.Image) -> tuple[bytes | None, list[str]]:
     without one (Exif 2.32, 4.6.6 and DCF 2.0): by the index "R03".
     """
     embedded = image.info.get("icc_profile")
+    if UNREAD_PROFILE in image.info:
+        return None, [TOO_LARGE]
     if embedded or image.mode not in OF_CAMERAS:
         return embedded, []
     numbers = told_by_numbers(image)

@@ -5,21 +5,32 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from fastnst.errors import ImageReadError
+from fastnst.errors import ImageReadError, TooLargeError
 from fastnst.image import vips
 from fastnst.image.colours import profile_of
 from fastnst.image.frames import other_frames
 from fastnst.image.in_memory import InMemory, PictureFile
-from fastnst.image.kinds import address_of, head_of, kind_of
+from fastnst.image.kinds import head_of, kind_of
+from fastnst.image.levels import (
+    INTEGERS,
+    Span,
+    of_16_bits,
+    samples_of,
+    settle_colour,
+    settle_grey,
+)
 from fastnst.image.metadata import kept_exif
-from fastnst.image.opening import open_image, pillow_set_to
+from fastnst.image.opening import open_image, open_without_texts, pillow_set_to
+from fastnst.image.png_texts import has_texts_too_large
+from fastnst.machine.files import address_of
 
 # A picture of this many pixels takes 0.8 GB decoded; larger ones are taken for bombs unless the
 # caller says otherwise, or libvips is there.
@@ -27,6 +38,9 @@ MAX_PIXELS = 200_000_000
 # Modes that a colour profile may be for, and what is converted of the others, beside their alpha.
 PLAIN_MODES = ("L", "RGB", "CMYK", "I;16", "I;16B")
 PLAIN_MODE_OF = {"LA": "L", "La": "L", "P": "RGB", "PA": "RGB", "RGBA": "RGB", "RGBa": "RGB"}
+FROM_A_PIPE = (
+    "make a file of it, or give fastnst apply '-', which takes a picture from standard input"
+)
 CUT = "cut short or damaged; a part of it is missing"
 # What stands where a file that was cut short holds nothing.
 MISSING: dict[str, int | tuple[int, ...]]
@@ -48,9 +62,21 @@ class Decoded:
     news: tuple[str, ...] = ()
 
 
-def read_picture(path: PictureFile, shrink_to: int | None = None) -> Image.Image:
+@dataclass(frozen=True)
+class _Wanted:
+    """What is asked of a file; see ``read_decoded``."""
+
+    shrink_to: int | None
+    large_to: int | None
+    max_pixels: int | None
+    truncated: bool = False
+
+
+def read_picture(
+    path: PictureFile, shrink_to: int | None = None, large_to: int | None = None
+) -> Image.Image:
     """Decode a file to a Pillow image of mode RGB: ``read_decoded``'s picture alone."""
-    return read_decoded(path, shrink_to).picture
+    return read_decoded(path, shrink_to, large_to=large_to).picture
 
 
 def read_decoded(
@@ -58,25 +84,28 @@ def read_decoded(
     shrink_to: int | None = None,
     max_pixels: int | None = None,
     allow_truncated: bool = False,
+    large_to: int | None = None,
 ) -> Decoded:
     """Decode a file: upright (EXIF), in sRGB (ICC), 16-bit grey scaled, not cut, to 8 bits.
 
     ``shrink_to`` lets the JPEG decoder halve the picture while its short side stays at least that
-    many pixels, which is several times as fast. More than ``max_pixels`` (default: ``MAX_PIXELS``,
-    with libvips its own) are refused before they are decoded. With ``allow_truncated`` a picture
-    that was cut short is grey where its data are missing. Raises ImageReadError with the reason.
+    many pixels, which is several times as fast; ``large_to`` does so for those alone that are too
+    large otherwise. More than ``max_pixels`` (default: ``MAX_PIXELS``, with libvips its own) are
+    refused before they are decoded, by a TooLargeError. With ``allow_truncated`` a picture that was
+    cut short is grey where its data are missing. Raises ImageReadError with the reason.
     """
     if not isinstance(path, InMemory):
         _check_is_file(path := Path(path))
+    wanted = _Wanted(shrink_to, large_to, max_pixels)
     try:
         try:
-            return _decode(path, shrink_to, max_pixels, False)
+            return _decode(path, wanted)
         except ImageReadError:
             raise
         except Exception:
             if not allow_truncated:
                 raise
-        return _decode(path, shrink_to, max_pixels, True)
+        return _decode(path, replace(wanted, truncated=True))
     except ImageReadError:
         raise
     # Pillow lets through far more than OSError: SyntaxError, TypeError, RuntimeError, ...
@@ -96,7 +125,7 @@ def _no_file(path: Path) -> str:
     if os.path.isdir(path):
         return f"{path}: is a folder, not a picture"
     if os.path.exists(path):
-        return f"{path}: is no file, but a device or a pipe"
+        return f"{path}: a device or a pipe, which is not opened; {FROM_A_PIPE}"
     if address := address_of(path):
         return f"{address}: an address, and fastnst reads files; fetch it first"
     return f"{path}: no such file"
@@ -118,40 +147,44 @@ def _told(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _decode(
-    path: PictureFile, shrink_to: int | None, max_pixels: int | None, truncated: bool
-) -> Decoded:
+def _decode(path: PictureFile, wanted: _Wanted) -> Decoded:
     try:
-        return _decode_by_pillow(path, shrink_to, max_pixels, truncated)
+        return _decode_by_pillow(path, wanted)
     except (ImageReadError, MemoryError):
         raise
-    except Exception:
+    except Exception as error:
+        # Text behind the pixels is met after them.
+        if has_texts_too_large(path, error):
+            return _decode_by_pillow(path, wanted, open_without_texts)
         # TIFF has kinds and compressions that Pillow doesn't know.
         if not vips.is_tiff(path) or not vips.has_loader("TIFF"):
             raise
-        return _decode_by_vips(path, None, None, max_pixels, truncated)
+        return _decode_by_vips(path, None, wanted)
 
 
 def _decode_by_pillow(
-    path: PictureFile, shrink_to: int | None, max_pixels: int | None, truncated: bool
+    path: PictureFile, wanted: _Wanted, opener: Callable[[PictureFile], Any] = open_image
 ) -> Decoded:
-    with pillow_set_to(truncated), open_image(path) as image:
+    with pillow_set_to(wanted.truncated), opener(path) as image:
         large = image.width * image.height > MAX_PIXELS
+        if large:
+            wanted = replace(wanted, shrink_to=wanted.shrink_to or wanted.large_to)
         if large and vips.reads(image) and vips.has_loader(image.format):
-            return _decode_by_vips(path, image, shrink_to, max_pixels, truncated)
-        _check_size(path, image, max_pixels, MAX_PIXELS)
-        if shrink_to is not None:
+            return _decode_by_vips(path, image, wanted)
+        if wanted.shrink_to is not None and image.width * image.height <= vips.MAX_PIXELS:
             # The decoder keeps each side at least as long as asked.
-            image.draft("RGB", (shrink_to, shrink_to))
+            image.draft("RGB", (wanted.shrink_to, wanted.shrink_to))
+        _check_size(path, image, wanted.max_pixels, MAX_PIXELS)
         news = other_frames(path, image)
-        if truncated:
+        if wanted.truncated:
             # Decoders fill what is there already: where they stop, this is left.
             if image.mode in MISSING:
                 image.im = Image.new(image.mode, image.size, MISSING[image.mode]).im
             news.append(CUT)
+        deep = of_16_bits(image) and not wanted.truncated
         image.load()
-        if is_inverted(image):
-            invert_grey16(image)
+        news += settle_grey(image, samples_of(image))
+        news += settle_colour(image, lambda: opener(path)) if deep else []
         return _finished(_upright(image), news)
 
 
@@ -166,34 +199,30 @@ def _check_size(path: PictureFile, image: Any, max_pixels: int | None, default: 
     if image.width * image.height <= limit:
         return
     could_be_read = max_pixels is None and default == MAX_PIXELS and vips.reads(image)
-    raise ImageReadError(
+    raise TooLargeError(
         f"{path}: {image.width} x {image.height} pixels are more than fastnst reads "
-        f"({limit / 1e6:g} megapixels); make it smaller, "
-        + ("pip install 'fastnst[large]', " if could_be_read else "")
-        + "or raise --max-pixels"
+        f"({limit / 1e6:g} megapixels); make it smaller"
+        + (", or pip install 'fastnst[large]'" if could_be_read else "")
     )
 
 
-def _decode_by_vips(
-    path: PictureFile,
-    header: Image.Image | None,
-    shrink_to: int | None,
-    max_pixels: int | None,
-    truncated: bool,
-) -> Decoded:
+def _decode_by_vips(path: PictureFile, header: Image.Image | None, wanted: _Wanted) -> Decoded:
     """Strip by strip, to hold little but the picture; without ``header`` (Pillow's) it's a TIFF."""
     if header is not None:
-        _check_size(path, header, max_pixels, vips.MAX_PIXELS)
-    opened = vips.opened(path, (header and header.format) or "TIFF", truncated, shrink_to)
+        _check_size(path, header, wanted.max_pixels, vips.MAX_PIXELS)
+    format = (header and header.format) or "TIFF"
+    page = header.tell() if header is not None and format == "TIFF" else 0
+    opened = vips.opened(path, format, wanted.truncated, wanted.shrink_to, page)
     if header is not None:
         # Pillow tells damaged profiles, and animated PNGs.
         profile, told = profile_of(header)
         news = [*other_frames(path, header), *told]
     else:
-        _check_size(path, opened.image, max_pixels, vips.MAX_PIXELS)
+        _check_size(path, opened.image, wanted.max_pixels, vips.MAX_PIXELS)
         news = [f"first of {opened.pages} frames"] if opened.pages > 1 else []
         profile = opened.profile
-    if truncated:
+    news += [span.note for span in opened.spans[:1] if span.note]
+    if wanted.truncated:
         news.append(CUT)
     picture = Image.new("RGB", opened.size)
     alpha: Image.Image | None = None
@@ -207,18 +236,6 @@ def _decode_by_vips(
             alpha.paste(transparency, place)
         news += [note for note in notes if note not in news]
     return Decoded(picture, alpha, b"" if header is None else kept_exif(header), tuple(news))
-
-
-def is_inverted(image: Any) -> bool:
-    """Whether a TIFF's grey of 16 bits has white as 0, which Pillow leaves as it is."""
-    if image.format != "TIFF" or not image.mode.startswith("I;16"):
-        return False
-    return bool(image.tag_v2.get(262) == 0)
-
-
-def invert_grey16(image: Image.Image) -> None:
-    image.im = Image.fromarray(65535 - np.asarray(image).astype(np.uint16)).im
-    image._mode = "I;16"
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -237,7 +254,6 @@ def _to_srgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
     embedded, told = profile_of(image)
     if image.mode == "LAB":
         return _converted(image, ImageCms.createProfile("LAB")), []
-    # Grey of 32 bits and floats keep their levels instead: their ranges are nobody's.
     if not embedded or image.mode not in (*PLAIN_MODES, *PLAIN_MODE_OF):
         return image, told
     plain, alpha = image, None
@@ -265,8 +281,9 @@ def _converted(image: Image.Image, profile: Any) -> Image.Image:
 
 def _flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Any mode to RGB over white, and its alpha unless all is opaque."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_grey_to_bytes(np.asarray(image))).convert("RGB"), None
+    if image.mode.startswith("I;16"):
+        grey = Image.fromarray(Span(0, INTEGERS[-1]).to_bytes(np.asarray(image)))
+        return grey.convert("RGB"), None
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
@@ -274,15 +291,3 @@ def _flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         opaque = alpha.getextrema() == (255, 255)
         return Image.alpha_composite(white, rgba).convert("RGB"), None if opaque else alpha
     return image if image.mode == "RGB" else image.convert("RGB"), None
-
-
-def _grey_to_bytes(values: np.ndarray) -> np.ndarray:
-    """Grey of 16 bits, 32 bits or floats to 8 bits over its nominal range."""
-    grey = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
-    if values.dtype.kind == "f":
-        grey = grey * 255 if grey.max(initial=0) <= 1 else grey
-    else:
-        # 16-bit files come as int32 in some modes; a wider range is scaled by its maximum.
-        top = grey.max(initial=0)
-        grey = grey / 257 if top <= 65535 else grey / top * 255
-    return np.round(np.clip(grey, 0, 255)).astype(np.uint8)

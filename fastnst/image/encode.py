@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 from fastnst.errors import ImageWriteError
 from fastnst.image.in_memory import InMemory, PictureFile
 from fastnst.image.metadata import MAX_JPEG_EXIF, add_to_tiff
-from fastnst.machine.files import atomic_write, make_writable, reason
+from fastnst.machine.files import atomic_write, is_stream, is_taken, make_writable, reason
 
 # Suffix -> Pillow's format and options. PNG level 1: four times as fast, a tenth larger.
 _JPEG: tuple[str, dict[str, object]] = ("JPEG", {"quality": 95, "subsampling": 0})
@@ -81,9 +81,9 @@ def check_output(output: Path, overwrite: bool, *folders: Path) -> None:
     check_writable_format(output)
     if output.is_dir():
         raise ImageWriteError(f"{output}: is a folder; --output names the picture file")
-    if output.exists() and not overwrite:
+    if is_taken(output) and not overwrite:
         raise ImageWriteError(f"{output}: exists already; --overwrite replaces it")
-    for folder in (output.parent, *folders):
+    for folder in ([] if is_stream(output) else [output.parent]) + list(folders):
         try:
             make_writable(folder)
         except OSError as error:

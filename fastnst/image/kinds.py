@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 from fastnst.image.in_memory import PictureFile
 
 # Bytes that are looked at: a tar archive says what it is at 257.
 HEAD = 512
 _ZIP = "a zip archive; unpack it and name the folder"
+# Under another suffix than a clip's, and where pictures alone are taken.
+CLIP = (
+    "a clip, not a picture; take its frames as pictures first (fastnst apply takes a clip by its "
+    "suffix, such as .mp4)"
+)
 _PACKED = "unpack it and name the folder"
 # What a file's first bytes say.
 STARTS: dict[bytes, str] = {
@@ -28,9 +30,18 @@ STARTS: dict[bytes, str] = {
     b"\0\0\0\x0cJXL ": "JPEG XL; export it as PNG or JPEG",
     b"\xff\x0a": "JPEG XL; export it as PNG or JPEG",
     b"\0\0\0\x0cjP  ": "JPEG 2000; export it as PNG or JPEG",
-    b"\x1aE\xdf\xa3": "a video; give it the suffix of one, such as .mkv",
+    b"\x1aE\xdf\xa3": CLIP,
+    b"FLV\1": CLIP,
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": CLIP,
+    b"\0\0\1\xba": CLIP,
+    b"\0\0\1\xb3": CLIP,
     b"version https://git-lfs": "a pointer of Git LFS instead of the file; git lfs pull fetches it",
 }
+# How pictures begin that are read here, WebP apart.
+PICTURES = (
+    b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+",
+    *(b"P%d%c" % (number, end) for number in range(1, 7) for end in b" \t\r\n"),
+)  # fmt: skip
 MARKUP = {
     b"<svg": "an SVG drawing; export it as PNG",
     b"<html": "a page of the web, perhaps an error's, instead of a picture",
@@ -42,7 +53,6 @@ HEIF_BRANDS = frozenset(
 )
 AVIF_BRANDS = frozenset((b"avif", b"avis"))
 RAW_BRAND = b"crx "
-SCHEME = re.compile(r"(?:^|/)((?:https?|ftps?|s3|gs|file):/)(?:/)?(.*)", re.IGNORECASE | re.DOTALL)
 
 
 def head_of(file: PictureFile) -> bytes:
@@ -64,8 +74,18 @@ def is_heif(head: bytes) -> bool:
     return bool(found & HEIF_BRANDS) and not found & AVIF_BRANDS
 
 
+def is_picture(head: bytes) -> bool:
+    """Whether a file begins as a picture does, one that fastnst reads or a raw photograph."""
+    if head.startswith(PICTURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+        return True
+    return bool(set(brands(head)) & (HEIF_BRANDS | AVIF_BRANDS | {RAW_BRAND}))
+
+
 def kind_of(head: bytes) -> str:
     """What a file is and what to do about it, or nothing where its first bytes don't say."""
+    # torch.save's archive begins with the entry of its pickle.
+    if head.startswith(b"PK\3\4") and b"data.pkl" in head[:HEAD]:
+        return "a checkpoint, not a picture"
     for start, kind in STARTS.items():
         if head.startswith(start):
             return kind
@@ -73,19 +93,13 @@ def kind_of(head: bytes) -> str:
         return f"a tar archive; {_PACKED}"
     found = brands(head)
     if found and not set(found) & (HEIF_BRANDS | AVIF_BRANDS | {RAW_BRAND}):
-        return "a video; give it the suffix of one, such as .mp4"
+        return CLIP
+    if (head[:4], head[8:12]) == (b"RIFF", b"AVI ") or head[:1] == head[188:189] == head[
+        376:377
+    ] == b"G":
+        return CLIP
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for start, kind in MARKUP.items():
         if text.startswith(start) or (text.startswith(b"<?xml") and start in text):
             return kind
     return ""
-
-
-def address_of(path: Path) -> str:
-    """The address that someone has given in a path's place, or nothing."""
-    found = SCHEME.search(str(path))
-    if not found:
-        return ""
-    # A path has only one of two slashes left, and of a file's three.
-    slashes = "//" if found[1].lower() == "file:/" else "/"
-    return f"{found[1]}{slashes}{found[2].lstrip('/')}"

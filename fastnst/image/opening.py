@@ -8,14 +8,16 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from PIL import ExifTags, Image, ImageFile
+from PIL import ExifTags, Image, ImageFile, PngImagePlugin
 
 from fastnst.errors import ImageReadError
 from fastnst.image import heif
 from fastnst.image.cicp import numbers_of
 from fastnst.image.encode import is_marked
+from fastnst.image.frames import seek_picture
 from fastnst.image.in_memory import PictureFile, for_pillow
 from fastnst.image.kinds import head_of, is_heif
+from fastnst.image.png_texts import MOST, UNREAD_PROFILE, has_texts_too_large, without_texts
 from fastnst.image.raw import is_raw
 
 # Decoders by allow-list: parsers for EPS, PDF, PSD and the like are never reached.
@@ -45,8 +47,29 @@ def open_image(file: PictureFile) -> Any:
         image = heif.opened(file)
     else:
         refuse_raw(file, head)
-        image = Image.open(for_pillow(file), formats=READ_FORMATS)
+        image = _opened(file)
+        if image.format == "TIFF":
+            seek_picture(image)
     image.info.update(numbers_of(image, file))
+    return image
+
+
+def _opened(file: PictureFile) -> Any:
+    try:
+        return Image.open(for_pillow(file), formats=READ_FORMATS)
+    except ValueError as error:
+        if not has_texts_too_large(file, error):
+            raise
+        return open_without_texts(file)
+
+
+def open_without_texts(file: PictureFile) -> Any:
+    """A PNG whose texts, or colour profile, are larger than Pillow takes; else what it raises."""
+    bare, unread = without_texts(file)
+    image = Image.open(for_pillow(bare), formats=("PNG",))
+    image.info.update(numbers_of(image, file))
+    if unread:
+        image.info[UNREAD_PROFILE] = True
     return image
 
 
@@ -60,16 +83,21 @@ def refuse_raw(file: PictureFile, head: bytes) -> None:
 
 @contextlib.contextmanager
 def pillow_set_to(truncated: bool) -> Iterator[None]:
-    """Pillow without its limit of pixels, and with or without its care for missing data."""
+    """Pillow without its limit of pixels, with room for long texts and large profiles in PNG, and
+    with or without its care for missing data.
+    """
     with _pillow_limits:
         before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+        most = PngImagePlugin.MAX_TEXT_CHUNK
         Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, truncated
+        PngImagePlugin.MAX_TEXT_CHUNK = MOST
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 yield
         finally:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
+            PngImagePlugin.MAX_TEXT_CHUNK = most
 
 
 def upright_size(file: PictureFile) -> tuple[int, int] | None:

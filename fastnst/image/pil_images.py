@@ -11,9 +11,10 @@ from PIL import Image, ImageOps
 
 from fastnst.errors import ImageReadError
 from fastnst.image.cicp import FORMATS, numbers_of
-from fastnst.image.decode import Decoded, _finished, _told, invert_grey16, is_inverted
+from fastnst.image.decode import Decoded, _finished, _told
 from fastnst.image.in_memory import InMemory, PictureFile
 from fastnst.image.kinds import head_of
+from fastnst.image.levels import samples_of, settle_grey
 from fastnst.image.opening import pillow_set_to, refuse_raw
 
 
@@ -31,7 +32,7 @@ def decode_opened(image: Image.Image) -> Decoded:
             numbers = _numbers(image, name)
             upright = _upright_copy(image)
             upright.info.update(numbers)
-            return _finished(upright, [])
+            return _finished(upright, settle_grey(upright, samples_of(image)))
     except ImageReadError:
         raise
     except Exception as error:
@@ -68,14 +69,10 @@ def _file_of(image: Any, name: str) -> PictureFile | None:
 def _upright_copy(image: Image.Image) -> Image.Image:
     # Outside: data that are damaged are an error, broken EXIF is none.
     image.load()
-    inverted = is_inverted(image)
     if image.mode == "La":
         # Pillow makes no other mode of it.
         image = image.convert("LA")
     upright = None
     with contextlib.suppress(Exception):
         upright = ImageOps.exif_transpose(image)
-    upright = upright or image.copy()
-    if inverted:
-        invert_grey16(upright)
-    return upright
+    return upright or image.copy()

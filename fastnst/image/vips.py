@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from PIL import Image
 
 from fastnst.image.in_memory import InMemory, PictureFile
+from fastnst.image.levels import SAMPLE, Span, span_of
 
 # A picture of this many pixels takes 8 GB decoded.
 MAX_PIXELS = 2_000_000_000
@@ -42,7 +45,8 @@ UPRIGHT = {
 @dataclass(frozen=True)
 class Opened:
     """A file whose header alone has been read: its upright size in pixels, number of pages, and
-    its ICC profile, if any, and whether the strips' colours are to be converted by one.
+    its ICC profile, if any, and whether the strips' colours are to be converted by one. ``spans``
+    says what is black and white where pixels are no bytes: of its colours, and of its alpha.
     """
 
     image: Any
@@ -51,6 +55,7 @@ class Opened:
     pages: int
     by_profile: bool
     profile: bytes | None
+    spans: tuple[Span, ...]
 
     def strips(self) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
         """Each strip upright, with its place (left, top) in the upright picture.
@@ -58,7 +63,7 @@ class Opened:
         Of mode L, LA, RGB, RGBA or CMYK, 8 bits, or I;16, in the file's colours. Raises
         pyvips.Error.
         """
-        pixels, mode = _in_bytes(self.image)
+        pixels, mode = _in_bytes(self.image, self.spans)
         width, height = pixels.width, pixels.height
         region, rows = _library().Region.new(pixels), max(16, STRIP // width)
         for top in range(0, height, rows):
@@ -98,28 +103,21 @@ def is_tiff(file: PictureFile) -> bool:
         return opened.read(4) in TIFF_STARTS
 
 
-def opened(file: PictureFile, format: str, lenient: bool, shrink_to: int | None = None) -> Opened:
-    """Read a file's header by the format's own loader; ``lenient`` takes what is cut short.
+def opened(
+    file: PictureFile, format: str, lenient: bool, shrink_to: int | None = None, page: int = 0
+) -> Opened:
+    """Read a file's header by the format's own loader; ``lenient`` takes what is cut short, and
+    ``page`` is one of a TIFF's.
 
     ``shrink_to`` shrinks a JPEG by 2, 4 or 8 while its short side stays that long. Raises
     pyvips.Error, and ValueError where another loader answers.
     """
-    name = LOADERS[format]
-    options: dict[str, Any] = {"access": "sequential", "fail_on": "none" if lenient else "error"}
-    source: Any
-    if isinstance(file, InMemory):
-        name, source = f"{name}_buffer", file.content
-    else:
-        source = os.fspath(file)
-        # libvips remembers what was in a file of this name before.
-        options["revalidate"] = True
-    # Never new_from_file: it takes brackets in a file's name for options.
-    load = getattr(_library().Image, name)
-    image = load(source, **options)
+    name, load = _loader(file, format, lenient, page)
+    image = load()
     if LOADERS[format] == "jpegload" and shrink_to is not None:
         short = min(image.width, image.height)
         shrink = max(by for by in (1, 2, 4, 8) if by == 1 or short // by >= shrink_to)
-        image = load(source, shrink=shrink, **options)
+        image = load(shrink=shrink)
     fields = set(image.get_fields())
     if image.get("vips-loader") != name:
         raise ValueError(f"{image.get('vips-loader')} is not for {format}")
@@ -127,8 +125,10 @@ def opened(file: PictureFile, format: str, lenient: bool, shrink_to: int | None 
     def field(name: str, default: Any) -> Any:
         return image.get(name) if name in fields else default
 
-    # What libvips makes sRGB of needs no profile.
-    without = image.interpretation in ELSEWHERE
+    profile = field("icc-profile-data", None)
+    # Floats are light, as Photoshop has them, where a profile says so, and levels as others'.
+    if image.interpretation == "scrgb" and profile is None:
+        image = image.copy(interpretation="srgb")
     # HEIF's is undone by its loader, which removes it.
     orientation = int(field("orientation", 1))
     size = (image.width, image.height)
@@ -137,9 +137,45 @@ def opened(file: PictureFile, format: str, lenient: bool, shrink_to: int | None 
         size[::-1] if 4 < orientation < 9 else size,
         orientation if orientation in UPRIGHT else 1,
         int(field("n-pages", 1)),
-        not without,
-        field("icc-profile-data", None),
+        # What libvips makes sRGB of needs no profile.
+        image.interpretation not in ELSEWHERE,
+        profile,
+        () if image.format == "uchar" else _spans(load()),
     )
+
+
+def _loader(
+    file: PictureFile, format: str, lenient: bool, page: int
+) -> tuple[str, Callable[..., Any]]:
+    """The name of a format's loader, and what loads the file by it, with further options."""
+    source: Any
+    name = LOADERS[format]
+    options: dict[str, Any] = {"access": "sequential", "fail_on": "none" if lenient else "error"}
+    if page:
+        options["page"] = page
+    if isinstance(file, InMemory):
+        name, source = f"{name}_buffer", file.content
+    else:
+        # libvips remembers what was in a file of this name before.
+        source, options["revalidate"] = os.fspath(file), True
+    # Never new_from_file: it takes brackets in a file's name for options.
+    load = getattr(_library().Image, name)
+    return name, partial(load, source, **options)
+
+
+def _spans(image: Any) -> tuple[Span, ...]:
+    """What is black and white in an image that is read for this alone."""
+    step = max(1, math.isqrt(image.width * image.height // SAMPLE))
+    colours = min(_colours(image), image.bands)
+    few = image.subsample(step, step).numpy().reshape(-1, image.bands)
+    return tuple(span_of(part) for part in (few[:, :colours], few[:, colours:]) if part.size)
+
+
+def _colours(image: Any) -> int:
+    """The bands that are colours; one more is alpha, and further ones are anything else."""
+    if image.interpretation == "cmyk" and image.bands >= 4:
+        return 4
+    return 3 if image.bands >= 3 else 1
 
 
 def _library() -> Any:
@@ -152,22 +188,30 @@ def _library() -> Any:
     return pyvips
 
 
-def _in_bytes(image: Any) -> tuple[Any, str]:
+def _in_bytes(image: Any, spans: tuple[Span, ...]) -> tuple[Any, str]:
     """Any image in 8 bits, grey of 16 alone as it is, its bands those of a mode of Pillow's, and
     that mode.
     """
     if image.interpretation in ELSEWHERE:
+        if image.interpretation == "scrgb" and spans[0] != Span(0, 1):
+            image = (image - spans[0].black) / (spans[0].white - spans[0].black)
+            image = image.copy(interpretation="scrgb")
         image = image.colourspace("srgb")
-    if (image.format, image.bands) == ("ushort", 1):
-        return image, "I;16"
-    if image.format == "ushort":
-        image = (image / 257).rint().cast("uchar")
-    if image.format != "uchar":
-        raise ValueError(f"pixels of the kind {image.format} are not read in files like this")
-    if image.interpretation == "cmyk" and image.bands >= 4:
-        return image.extract_band(0, n=4), "CMYK"
-    colours = 3 if image.bands >= 3 else 1
-    # Further bands are anything but transparency.
+    elif (image.format, image.bands) == ("ushort", 1):
+        return (image if spans[0].white == 65535 else _scaled(image, spans[0], "ushort")), "I;16"
+    colours = _colours(image)
     alpha = image.bands == colours + 1
-    mode = {1: "L", 3: "RGB"}[colours] + ("A" if alpha else "")
-    return image.extract_band(0, n=colours + alpha), mode
+    parts = [image.extract_band(0, n=colours)]
+    parts += [image.extract_band(colours)] if alpha else []
+    if image.format != "uchar":
+        parts = [_scaled(part, span, "uchar") for part, span in zip(parts, spans, strict=False)]
+    mode = {1: "L", 3: "RGB", 4: "CMYK"}[colours] + ("A" if alpha and colours < 4 else "")
+    return (parts[0].bandjoin(parts[1]) if alpha and colours < 4 else parts[0]), mode
+
+
+def _scaled(image: Any, span: Span, format: str) -> Any:
+    """Numbers of any kind over the whole range of ``format``, uchar or ushort."""
+    top = 255 if format == "uchar" else 65535
+    # libvips wraps what is beyond a format's range while it computes with integers.
+    shares = (image.cast("double") - span.black) * (top / ((span.white - span.black) or 1.0))
+    return shares.rint().cast(format)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from pathlib import Path
 
 from fastnst.errors import ConfigError
+from fastnst.machine.control_groups import free_memory
 
 
 def parse_size(text: str) -> int:
@@ -27,12 +27,8 @@ def available_memory() -> int:
     except (OSError, KeyError, ValueError):
         if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
             found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2]
-    # Where there is no such limit the file is absent, or says "max", which is no number.
-    with contextlib.suppress(OSError, ValueError):
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        found.append(max(0, limit - used))
-    return min(found)
+    limited = free_memory()
+    return min(found) if limited is None else min(*found, limited)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -30,6 +30,7 @@ from fastnst.objective.forms import layers_of
 from fastnst.objective.objective import Objective, style_targets
 from fastnst.optimize.curves import Extent, descend
 from fastnst.optimize.sources import check_size
+from fastnst.photos.paintings import read_painting
 
 # Each row of the sheet varies one option by these factors of its value.
 FACTORS = {
@@ -82,9 +83,9 @@ def preview(
     """
     assert config.content is not None
     check_output(config.output, config.overwrite)
-    content = resize_long_side(read_picture(config.content), config.size)
+    content = resize_long_side(read_picture(config.content, large_to=config.size), config.size)
     check_size(content, config.content, layers_of(config))
-    styles = [read_picture(path) for path in config.style]
+    styles = [read_painting(path, config.style_size, notify) for path in config.style]
     rows = variants(config)
     tiles = _distinct(rows)
     device = choose_device(config.device)

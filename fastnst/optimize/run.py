@@ -71,7 +71,7 @@ def optimize(
     output = config.output_path
     check_output(output, config.overwrite, config.log_dir)
     device = choose_device(config.device)
-    sources = read_sources(config)
+    sources = read_sources(config, notify)
     styles = [to_tensor(style) for style in sources.styles]
     loss = build_objective(config, styles, config.precision, on_download, notify).to(device)
     with Records(output, _run_folder(config), config.save_every, tuple(loss.weights)) as records:

@@ -22,8 +22,10 @@ from fastnst.image import (
     resize_short_side,
     to_tensor,
 )
+from fastnst.machine.notify import Notify, silent
 from fastnst.objective.backbone import coarsest, smallest_side
 from fastnst.objective.forms import layers_of
+from fastnst.photos.paintings import read_painting
 
 FITS = {"long": resize_long_side, "at-most": limit_long_side, "height": resize_height}
 
@@ -58,17 +60,19 @@ def _shrink(picture: Image.Image, divisor: int) -> Image.Image:
     return resize(picture, (round(picture.width / divisor), round(picture.height / divisor)))
 
 
-def read_sources(config: OptimizeConfig) -> Sources:
-    """Read what ``config`` names, sized as it says.
+def read_sources(config: OptimizeConfig, notify: Notify = silent) -> Sources:
+    """Read what ``config`` names, sized as it says; ``notify`` gets what to say of paintings.
 
     Raises ImageReadError; ConfigError where a picture is too small for the deepest layer, at the
     coarsest scale, and says what would do.
     """
     assert config.content is not None
-    content = FITS[config.fit](read_picture(config.content), config.size)
-    styles = tuple(_fit_style(config, read_picture(path), content) for path in config.style)
+    content = FITS[config.fit](read_picture(config.content, large_to=config.size), config.size)
+    least = max(config.style_size, config.size)
+    paintings = [read_painting(path, least, notify) for path in config.style]
+    styles = tuple(_fit_style(config, painting, content) for painting in paintings)
     named = config.init in ("content", "style", "noise")
-    start = None if named else read_picture(Path(config.init))
+    start = None if named else read_picture(Path(config.init), large_to=config.size)
     for path, picture in zip((config.content, *config.style), (content, *styles), strict=True):
         check_size(picture, path, layers_of(config), 2 ** (config.scales - 1))
     return Sources(content, styles, start)

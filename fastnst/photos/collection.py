@@ -5,18 +5,22 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from fastnst.errors import DataError
 from fastnst.image import is_read
-from fastnst.image.kinds import address_of
+from fastnst.machine.files import address_of
 from fastnst.machine.notify import Notify, silent
 from fastnst.photos.folders import look_below, matching, pictures_below
 from fastnst.photos.lists import LIST, read_list
+from fastnst.photos.results import Place, results_among, told_of
+from fastnst.video.options import is_clip
 
 __all__ = ["find_photos", "fingerprint", "hold_out", "pick_evenly", "pictures_below"]
 
+FRAMES = "take the frames as pictures first, as in ffmpeg -i CLIP -r 1 FOLDER/%05d.jpg"
 # Photographs kept out of training at most: enough for the quartiles of a validation.
 MAX_HELD_OUT = 20
 
@@ -25,33 +29,55 @@ def find_photos(data: str, notify: Notify = silent) -> list[Path]:
     """The photographs that ``--data`` names, sorted: a folder, a picture, a list or a glob.
 
     A list is a text file of paths (``fastnst.photos.lists.read_list``), with or without an @ before
-    its name. ``notify`` gets a line on what was passed over. Raises DataError, which says what
-    to do.
+    its name. Of a folder or a glob those are left out that fastnst has made of others of it.
+    ``notify`` gets a line on what was passed over. Raises DataError, which says what to do.
     """
-    path, told = Path(os.path.expanduser(data)), ""
+    path = Path(os.path.expanduser(data))
     if data.startswith(LIST) and not path.exists() and Path(data.removeprefix(LIST)).is_file():
         path = Path(data.removeprefix(LIST))
     if path.is_dir():
-        below = look_below(path)
-        found, told = below.pictures, below.told()
-        missing = f"{data}: no pictures in this folder or below it; " + (
-            told or "it should hold .jpg, .png, ..."
-        )
-    elif path.is_file():
-        found = [path] if is_read(path.suffix) else read_list(path)
-        missing = ""
-    elif glob.has_magic(data):
-        found = [match for match in matching(str(path)) if match.is_file()]
-        missing = f"{data}: no file matches this pattern"
-    elif address := address_of(path):
-        found, missing = [], f"{address}: an address, and fastnst reads files; fetch it first"
-    else:
-        found, missing = [], f"{data}: no such folder or file; --data takes a folder, list or glob"
+        return _of_folder(data, path, notify)
+    if is_clip(path) and path.is_file():
+        raise DataError(f"{data}: a clip, not a picture; {FRAMES}")
+    if path.is_file():
+        return [path] if is_read(path.suffix) else read_list(path)
+    if not glob.has_magic(data):
+        raise DataError(_no_collection(data, path))
+    found = [match for match in matching(str(path)) if match.is_file()]
     if not found:
-        raise DataError(missing)
+        raise DataError(f"{data}: no file matches this pattern")
+    return _photographs(data, [(file.parent, Path(file.name)) for file in found], notify)
+
+
+def _of_folder(data: str, folder: Path, notify: Notify) -> list[Path]:
+    below = look_below(folder)
+    below.passed += Counter({f"clip: {FRAMES}": len(below.clips)})
+    told = below.told()
+    if not below.pictures:
+        why = told or "it should hold .jpg, .png, ..."
+        raise DataError(f"{data}: no pictures in this folder or below it; {why}")
+    places = [(folder, file.relative_to(folder)) for file in below.pictures]
+    found = _photographs(data, places, notify)
     if told:
         notify(f"{data}: {told}")
     return found
+
+
+def _photographs(data: str, places: Sequence[Place], notify: Notify) -> list[Path]:
+    """The files without results of earlier runs, unless that leaves none."""
+    results, files = results_among(places), [folder / below for folder, below in places]
+    if not results or len(results) == len(files):
+        return files
+    notify(f"{data}: {told_of(sorted(results))}")
+    return [file for file in files if file not in results]
+
+
+def _no_collection(data: str, path: Path) -> str:
+    if address := address_of(path):
+        return f"{address}: an address, and fastnst reads files; fetch it first"
+    if path.exists():
+        return f"{data}: a device or a pipe; make a file of the list of paths"
+    return f"{data}: no such folder or file; --data takes a folder, list or glob"
 
 
 def fingerprint(files: Sequence[Path]) -> str:

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from fastnst.errors import DataError
-from fastnst.image.kinds import HEAD, address_of, kind_of
-from fastnst.machine.files import reason
+from fastnst.image.kinds import HEAD, kind_of
+from fastnst.machine.files import address_of, reason
 
 # What a path begins with that stands for the list in it.
 LIST = "@"

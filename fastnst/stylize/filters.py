@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image
 
 from fastnst.checkpoint.shipped import find_model
-from fastnst.image import decode_opened, read_decoded
+from fastnst.errors import PictureError
 from fastnst.stylize.effects import Effects
+from fastnst.stylize.given import Picture, opened
 from fastnst.stylize.stylizer import Stylizer
 
-Picture = str | os.PathLike[str] | Image.Image | np.ndarray
 # The column of a batch that holds the pictures, as Ray Data's read_images names it.
 COLUMN = "image"
 
@@ -24,11 +24,12 @@ COLUMN = "image"
 class Filter:
     """Call it with a picture, get the stylized picture as a PIL image.
 
-    A picture is a path, a PIL image of any mode, or an array (H, W, 3) or (H, W), uint8 or float
-    0..1, RGB. A PIL image comes out as its file does: upright by its EXIF data, in sRGB by its
-    colour profile, grey of 16 bits in full range, transparency kept unless all is opaque; the image
-    itself stays as it is. A mapping of arrays, as Ray Data's ``map_batches`` hands them, comes back
-    with the pictures of its column "image" (N, H, W, 3) stylized, uint8.
+    A picture is a path, a PIL image of any mode, a file's bytes or an open file, or an array
+    (H, W, 3) or (H, W), uint8 or float 0..1, RGB, or what NumPy makes one of. A PIL image comes out
+    as its file does: upright by its EXIF data, in sRGB by its colour profile, grey of 16 bits in
+    full range, transparency kept unless all is opaque; the image itself stays as it is. A mapping
+    of arrays, as Ray Data's ``map_batches`` hands them, comes back with the pictures of its column
+    "image" (N, H, W, 3) stylized, uint8.
 
     Threads may share a filter. One that was pickled or deep-copied reads its checkpoint again when
     it is first used, with the same options (device, engine, mix), and that raises CheckpointError
@@ -81,45 +82,20 @@ class Filter:
     ) -> Image.Image | dict[str, Any]:
         """Stylize; ``effects`` are the fields of ``fastnst.stylize.effects.Effects``.
 
-        Raises ImageReadError for a file or a PIL image, ValueError for anything else that is no
-        picture.
+        Raises ImageReadError for a file or a PIL image, PictureError, which is a ValueError, for
+        anything else that is no picture.
         """
         chosen = Effects(**effects)
         if not isinstance(picture, Mapping):
             return self._one(picture, chosen)
+        if COLUMN not in picture:
+            raise PictureError(f"a mapping without '{COLUMN}', under which its pictures are to be")
         stylized = [np.asarray(self._one(array, chosen)) for array in picture[COLUMN]]
         return {**picture, COLUMN: np.stack(stylized)}
 
     def _one(self, picture: Picture, effects: Effects) -> Image.Image:
-        rgb, alpha = _opened(picture)
+        rgb, alpha = opened(picture)
         stylized = self.stylizer.picture(rgb, effects)
         if alpha is not None:
             stylized.putalpha(alpha)
         return stylized
-
-
-def _opened(picture: Picture) -> tuple[Image.Image, Image.Image | None]:
-    """A picture in mode RGB, and its transparency where it has any."""
-    if isinstance(picture, np.ndarray):
-        image = Image.fromarray(_bytes(picture))
-        if image.mode != "RGBA":
-            return image.convert("RGB"), None
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB"), image.getchannel("A")
-    if isinstance(picture, Image.Image):
-        decoded = decode_opened(picture)
-    else:
-        decoded = read_decoded(Path(picture))
-    return decoded.picture, decoded.alpha
-
-
-def _bytes(array: np.ndarray) -> np.ndarray:
-    channels = array.shape[2] if array.ndim == 3 else 1
-    if array.ndim not in (2, 3) or channels not in (1, 3, 4) or not array.size:
-        raise ValueError(f"a picture is an array (H, W, 3) or (H, W), not {array.shape}")
-    array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype.kind != "f" or not bool(((array >= 0) & (array <= 1)).all()):
-        raise ValueError("a picture's values are uint8, or finite numbers in 0..1")
-    return np.round(array * 255).astype(np.uint8)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastnst.image import PictureFile
+from fastnst.machine.files import is_taken
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Job:
     @property
     def is_there(self) -> bool:
         """Whether there is a file at its target already."""
-        return isinstance(self.target, Path) and os.path.exists(self.target)
+        return isinstance(self.target, Path) and is_taken(self.target)
 
 
 @dataclass(frozen=True)

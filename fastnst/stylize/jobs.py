@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from fastnst.errors import FastnstError
+from fastnst.errors import FastnstError, TooLargeError
 from fastnst.image import (
     Decoded,
+    PictureFile,
     check_fits,
     has_limit,
     limited_size,
@@ -94,7 +95,17 @@ def _read(job: Job, options: FileOptions) -> Decoded:
     size = upright_size(job.source) if has_limit(job.target) else None
     if size is not None:
         check_fits(limited_size(size, options.max_size), job.target)
-    return read_decoded(job.source, None, options.max_pixels, options.allow_truncated)
+    return read_asked(job.source, options.max_pixels, options.allow_truncated, options.max_size)
+
+
+def read_asked(
+    file: PictureFile, max_pixels: int | None, allow_truncated: bool, large_to: int | None = None
+) -> Decoded:
+    """Decode a file where ``--max-pixels`` is an option. Raises ImageReadError, which names it."""
+    try:
+        return read_decoded(file, None, max_pixels, allow_truncated, large_to)
+    except TooLargeError as error:
+        raise TooLargeError(f"{error}, or raise --max-pixels") from error
 
 
 def _read_frame(job: Job, options: FileOptions) -> Decoded:

@@ -11,7 +11,7 @@ from pathlib import Path
 from fastnst.errors import ConfigError, ImageWriteError
 from fastnst.image import PictureFile, check_writable_format
 from fastnst.image.encode import WRITE_FORMATS
-from fastnst.machine.files import make_writable, reason
+from fastnst.machine.files import is_stream, make_writable, reason
 from fastnst.machine.notify import Notify, silent
 from fastnst.photos.folders import is_below, look_below
 from fastnst.stylize.earlier import split, tell_of_results
@@ -51,7 +51,8 @@ def plan_jobs(inputs: Sequence[Path], wanted: Wanted, notify: Notify = silent) -
         _tell_of_strangers(inputs, output, jobs, notify)
     _refuse_collisions(jobs)
     # Beside an input that isn't there is no place to be made.
-    make_folders({job.target.parent for job in jobs if output or os.path.exists(job.source)})
+    made = [job.target for job in jobs if output or os.path.exists(job.source)]
+    make_folders({target.parent for target in made if not is_stream(target)})
     return jobs
 
 
@@ -66,8 +67,9 @@ def check_suffix(source: PictureFile, target: PictureFile, still: bool = False) 
 def check_folder(inputs: Sequence[PictureFile], wanted: Wanted) -> None:
     """Raises ConfigError unless the output can be a folder for the results of these inputs."""
     output = wanted.output
-    if output is not None and output.is_file():
-        raise ConfigError(f"{output}: is a file, but a folder is needed for several pictures")
+    if output is not None and output.exists() and not output.is_dir():
+        kind = "file" if output.is_file() else "pipe or a device"
+        raise ConfigError(f"{output}: is a {kind}, but a folder is needed for several pictures")
     if output is not None and wanted.names_file and output.suffix.lower() in NAMES_OF_FILES:
         raise ConfigError(
             f"{output}: names one file, but there are several; name a folder, or end it with / "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from fastnst.checkpoint.description import ancestors
 from fastnst.config import TrainConfig
 from fastnst.errors import CheckpointError, ConfigError, TrainingError
 from fastnst.machine.download import Progress as DownloadProgress
-from fastnst.machine.files import make_writable, reason
+from fastnst.machine.files import is_stream, is_taken, make_writable, reason
 from fastnst.machine.notify import Notify, silent
 from fastnst.photos.collection import pick_evenly
 from fastnst.photos.crops import center_crops
@@ -35,6 +36,7 @@ from fastnst.training.record.logs import (
     quiet_lightning,
     run_logger,
 )
+from fastnst.training.record.resume import file_of, keep_options
 from fastnst.training.record.saving import KEEP_OTHERS
 from fastnst.training.setup import Setup, set_up
 from fastnst.training.trainer import build_trainer
@@ -95,7 +97,9 @@ def train(
     Of several processes that train together (``fastnst.training.launch``) the first tells and
     writes everything. Raises a FastnstError for anything that the user can mend.
     """
-    with joined(config) as ranks, naming_lost_ranks(ranks):
+    resume = file_of(config.resume, config.log_dir / config.run_name)
+    config = dataclasses.replace(config, resume=resume)
+    with joined(config, notify) as ranks, naming_lost_ranks(ranks):
         told = (notify, on_progress, on_download) if ranks.first else (silent, None, None)
         with ranks.as_one():
             ranks.decided(lambda: check_output(config))
@@ -177,6 +181,7 @@ def _fit(
         around.enter_context(naming_lost_ranks(ranks, partial(_rescued, trainer, ranks, last)))
         if logger is not None:
             log_configuration(logger, module.description)
+            keep_options(run_folder, setup)
         with contextlib.closing(prepared.batches), naming_dead_workers(last):
             trainer.fit(module, prepared.batches, ckpt_path=config.resume, weights_only=True)
         finished = interruption.request.received is None
@@ -259,9 +264,9 @@ def check_output(config: TrainConfig) -> None:
     target = config.output_path
     if target.is_dir():
         raise ConfigError(f"{target}: is a folder; --output names the checkpoint file")
-    if target.exists() and not config.overwrite:
+    if is_taken(target) and not config.overwrite:
         raise ConfigError(f"{target}: exists already; --overwrite replaces it")
-    for folder in (target.parent, config.log_dir):
+    for folder in (config.log_dir if is_stream(target) else target.parent, config.log_dir):
         try:
             make_writable(folder)
         except OSError as error:

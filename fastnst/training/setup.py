@@ -64,7 +64,7 @@ def set_up(
         config = _as_before(config, earlier, notify)
     check_crops(config)
     photos = find_photos(config.data, notify)
-    styles = read_styles(config)
+    styles = read_styles(config, notify)
     device = device_of(ranks, choose_device(config.device))
     precision = choose_precision(config.precision, device)
     init = None if earlier else find_init(config)

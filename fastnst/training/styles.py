@@ -11,12 +11,14 @@ from torch import Tensor
 
 from fastnst.config import TrainConfig
 from fastnst.errors import ConfigError
-from fastnst.image import read_picture, resize_short_side, to_tensor
+from fastnst.image import resize_short_side, to_tensor
 from fastnst.machine.files import sha256_file
+from fastnst.machine.notify import Notify, silent
 from fastnst.objective.backbone import coarsest, smallest_side
 from fastnst.objective.forms import layers_of
 from fastnst.optimize.sources import check_size
 from fastnst.photos.crops import center_crop
+from fastnst.photos.paintings import read_painting
 from fastnst.training.watch.held_out import PANEL_SIZE
 from fastnst.validate.likeness import Signature, pooled, signature
 
@@ -46,12 +48,13 @@ def check_crops(config: TrainConfig) -> None:
         )
 
 
-def read_styles(config: TrainConfig) -> Styles:
-    """The style images, their short sides scaled to ``style_size``.
+def read_styles(config: TrainConfig, notify: Notify = silent) -> Styles:
+    """The style images, their short sides scaled to ``style_size``; ``notify`` gets what to say of
+    their files.
 
     Raises ImageReadError; ConfigError where that is too small for the layers of the loss.
     """
-    originals = [read_picture(path) for path in config.style]
+    originals = [read_painting(path, config.style_size, notify) for path in config.style]
     pictures = [resize_short_side(picture, config.style_size) for picture in originals]
     for path, picture in zip(config.style, pictures, strict=True):
         check_size(picture, path, layers_of(config))

@@ -16,10 +16,10 @@ from fastnst.checkpoint.contents import SIGNATURE_KEY, Checkpoint, load_checkpoi
 from fastnst.checkpoint.description import style_name
 from fastnst.checkpoint.shipped import shipped_models
 from fastnst.errors import CheckpointError, DataError, ImageReadError
-from fastnst.image import read_picture
 from fastnst.machine.files import sha256_file
 from fastnst.machine.notify import Notify
 from fastnst.photos.collection import pictures_below
+from fastnst.photos.paintings import read_painting
 from fastnst.validate.likeness import (
     Signature,
     distance,
@@ -195,7 +195,7 @@ def _pictures(
         on_picture(number, len(paths))
         name = style_name({"style": [{"name": path.stem}]})
         try:
-            picture = read_picture(path)
+            picture = read_painting(path)
         except ImageReadError as error:
             notify(f"{error}; left out")
             continue

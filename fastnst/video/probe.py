@@ -16,8 +16,9 @@ from av.video.stream import VideoStream
 
 from fastnst.errors import ClipReadError
 from fastnst.image.decode import MAX_PIXELS
-from fastnst.image.kinds import address_of, head_of, kind_of
+from fastnst.image.kinds import CLIP, head_of, kind_of
 from fastnst.image.opening import picture_format
+from fastnst.machine.files import address_of
 
 # FFmpeg's demuxers by allow-list: playlists, which may name other files and addresses, and
 # pictures are never reached.
@@ -117,7 +118,9 @@ def told(error: BaseException) -> str:
 def _opened(path: Path) -> InputContainer:
     if not os.path.isfile(path):
         address = address_of(path)
-        what = "is a folder" if os.path.isdir(path) else "no such file"
+        is_there = os.path.exists(path)
+        what = "a device or a pipe; make a file of it" if is_there else "no such file"
+        what = "is a folder" if os.path.isdir(path) else what
         raise ClipReadError(f"{address or path}: {'fetch it first' if address else what}")
     try:
         # "file:", since FFmpeg would take a colon in a name for a protocol's.
@@ -140,7 +143,7 @@ def _kind(path: Path) -> str:
         if format := picture_format(path):
             return f"a picture in {format}; give it a name that says so"
         kind = kind_of(head)
-        return "cut short or damaged; its index is missing" if "video" in kind else kind
+        return "cut short or damaged; its index is missing" if kind == CLIP else kind
     return ""
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from fastnst.errors import ClipReadError
 from fastnst.video.clock import Clock, ShownAt, jumps
 from fastnst.video.colour import Colours, ToRGB, colours_of, has_alpha
+from fastnst.video.crop import NONE, Margins, margins
 from fastnst.video.deinterlace import Deinterlacer
 from fastnst.video.other_streams import OtherStreams
 from fastnst.video.part import Part
@@ -73,6 +74,7 @@ class Reader:
         self._clock = Clock() if jumps(clip.container) else None
         self._shown_at = ShownAt(trusted=clip.container.format.name != "avi")
         self._to_rgb: ToRGB | None = None
+        self._margins = NONE
         self._last: int | None = None
         self._furthest = Fraction(0)
         self._corrupt = 0
@@ -242,6 +244,7 @@ class Reader:
                 self._tell("its transparency is left out")
             if slant := slant_of(frame):
                 self._tell(slant)
+            self._margins = self._seen(frame)
         if self.aspect is None:
             told_aspect = self.clip.picture.sample_aspect_ratio
             if told_aspect and told_aspect != 1:
@@ -251,9 +254,22 @@ class Reader:
             self._tell(f"its size changes: all of it is made {width} x {height}")
         return colours
 
+    def _seen(self, frame: VideoFrame) -> Margins:
+        """What the container says of frames is not to be seen."""
+        number = self.clip.container.streams.video.index(self.clip.picture)
+        left, top, right, bottom = found = margins(self.clip.path, number)
+        width, height = frame.width - left - right, frame.height - top - bottom
+        if found == NONE or min(width, height) < 1:
+            return NONE
+        self._tell(f"cropped to {width} x {height}, as its container has it")
+        return found
+
     def _pixels(self, frame: VideoFrame, colours: Colours) -> Pixels:
         assert self._to_rgb is not None
-        return upright(self._to_rgb(frame, colours), turn_of(frame))
+        pixels = self._to_rgb(frame, colours)
+        left, top, right, bottom = self._margins
+        height, width, _ = pixels.shape
+        return upright(pixels[top : height - bottom, left : width - right], turn_of(frame))
 
     def _tell(self, news: str) -> None:
         if news not in self.news:

@@ -20,9 +20,9 @@ from PIL import ExifTags, Image, features
 
 from fastnst.cli import main
 from fastnst.errors import EXIT_USAGE, DataError, ImageReadError
-from fastnst.image import decode_opened, read_decoded, read_picture
+from fastnst.image import decode_opened, read_decoded, read_picture, upright_size
 from fastnst.image.colours import OTHER_PNG, UNKNOWN
-from fastnst.image.kinds import address_of
+from fastnst.machine.files import address_of
 from fastnst.photos.collection import find_photos
 
 SMALL = make_picture(24, 18)
@@ -65,7 +65,13 @@ KINDS = {
     "a.svg": (b"<?xml version='1.0'?>\n<svg xmlns='x'/>", "an SVG drawing"),
     "a.pdf": (b"%PDF-1.7\n", "a PDF document"),
     "a.psd": (b"8BPS\0\1" + bytes(20), "a Photoshop document"),
-    "mp4.jpg": (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(40), "a video"),
+    "mp4.jpg": (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(40), "a clip"),
+    "mkv.jpg": (b"\x1aE\xdf\xa3" + bytes(40), "a clip"),
+    "avi.jpg": (b"RIFF\0\0\0\0AVI LIST" + bytes(40), "a clip"),
+    "flv.jpg": (b"FLV\1\5" + bytes(40), "a clip"),
+    "wmv.jpg": (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(40), "a clip"),
+    "mpg.jpg": (b"\0\0\1\xba" + bytes(40), "a clip"),
+    "ts.jpg": ((b"G" + bytes(187)) * 3, "a clip"),
     "a.jxl": (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
     "lfs.jpg": (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS"),
     "._a.jpg": (b"\0\5\x16\7\0\2\0\0Mac OS X" + bytes(60), "what macOS keeps beside a file"),
@@ -459,3 +465,50 @@ def test_a_pil_image_of_a_raw_photograph_is_refused_as_its_file_is(name, tmp_pat
         pytest.raises(ImageReadError, match="a raw photograph"),
     ):
         decode_opened(image)
+
+
+# Pages that are no pictures of their own.
+
+
+def write_pages(path: Path, *pages: tuple[Image.Image, dict[int, int]]) -> Path:
+    """A TIFF of several pages, each with its tags."""
+    for picture, tags in pages:
+        picture.encoderinfo = {"tiffinfo": tags}
+    (first, tags), *others = pages
+    first.save(path, save_all=True, append_images=[page for page, _ in others], tiffinfo=tags)
+    return path
+
+
+LARGE, SMALL = make_picture(60, 40, 3), make_picture(60, 40, 3).resize((15, 10))
+THUMBNAIL, OLD_THUMBNAIL, MASK, PAGE = {254: 1}, {255: 2}, {254: 4}, {254: 2}
+
+
+@pytest.mark.parametrize(
+    ("pages", "told"),
+    [
+        ([(SMALL, THUMBNAIL), (LARGE, {})], ""),
+        ([(SMALL, OLD_THUMBNAIL), (LARGE, {})], ""),
+        ([(LARGE, {}), (SMALL, THUMBNAIL), (SMALL, THUMBNAIL)], ""),
+        ([(SMALL, THUMBNAIL), (LARGE, PAGE), (SMALL, PAGE)], "first of 2 frames"),
+        ([(LARGE, {}), (LARGE.convert("1"), MASK)], ""),
+        ([(LARGE, PAGE), (SMALL, PAGE)], "first of 2 frames"),
+        ([(LARGE, THUMBNAIL)], ""),
+        ([(LARGE, THUMBNAIL), (SMALL, THUMBNAIL)], ""),
+    ],
+)
+def test_thumbnails_and_masks_in_a_tiff_are_neither_the_picture_nor_frames(pages, told, tmp_path):
+    path = write_pages(tmp_path / "x.tif", *((page.copy(), tags) for page, tags in pages))
+    decoded = read_decoded(path)
+    assert np.array_equal(decoded.picture, LARGE)
+    assert decoded.news == ((told,) if told else ())
+    assert upright_size(path) == (60, 40)
+
+
+def test_a_broken_page_behind_a_thumbnail_leaves_the_thumbnail(tmp_path):
+    path = write_pages(tmp_path / "x.tif", (SMALL.copy(), THUMBNAIL), (LARGE.copy(), {}))
+    data = bytearray(path.read_bytes())
+    (place,) = struct.unpack_from("<I", data, 4)
+    count = struct.unpack_from("<H", data, place)[0]
+    struct.pack_into("<I", data, place + 2 + 12 * count, len(data) + 1000)
+    path.write_bytes(data)
+    assert read_decoded(path).picture.size == (15, 10)

@@ -239,7 +239,11 @@ def test_files_of_others_are_read_as_images_too():
             continue
         with contextlib.suppress(ImageReadError, UnidentifiedImageError):
             read_decoded(path)
-            with Image.open(path) as image:
+            try:
+                image = Image.open(path)
+            except ValueError:  # By itself Pillow takes no long texts.
+                continue
+            with image:
                 assert same(image, path), path
                 count += 1
     assert count > 100

@@ -12,6 +12,7 @@ import pytest
 from faulty import cmyk_profile, grey_profile, rgb_profile
 from helpers import make_picture
 from PIL import ExifTags, Image
+from test_levels import GREY, RAMP, UNKNOWN, write_tiff
 
 from fastnst.errors import ImageReadError
 from fastnst.image import READ_FORMATS, decode, read_decoded, vips
@@ -259,7 +260,7 @@ def test_greys_that_are_scaled_by_their_maximum_stay_with_pillow(tmp_path, monke
     ramp = np.linspace(0, 1, 800, dtype=np.float32).reshape(40, 20)
     Image.fromarray(ramp).save(tmp_path / "x.tif")
     assert read_decoded(tmp_path / "x.tif", max_pixels=800).picture.getpixel((19, 39))[0] == 255
-    with pytest.raises(ImageReadError, match="or raise --max-pixels"):
+    with pytest.raises(ImageReadError, match="pixels are more than fastnst reads"):
         read_decoded(tmp_path / "x.tif")
 
 
@@ -320,3 +321,36 @@ def test_a_big_tiff_that_pillow_cannot_read_is_read(tmp_path, small_strips):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ImageReadError, match="not a readable picture"):
         read_decoded(path)
+
+
+@with_vips
+@pytest.mark.parametrize("dtype", ["f2", "f4", "i2", "u4"])
+@pytest.mark.parametrize("bands", [1, 3, 4])
+def test_numbers_that_pillow_cannot_read_show_the_same_ramp(bands, dtype, tmp_path, small_strips):
+    if bands == 1 and dtype == "i2":
+        pytest.skip("Pillow reads it")
+    top = 1 if dtype[0] == "f" else np.iinfo(dtype).max
+    values = np.repeat(GREY[..., None] * top, bands, 2)
+    values[..., 3:] = top
+    found = read_decoded(write_tiff(tmp_path / "x.tif", values.astype(dtype), 1 + (bands > 1)))
+    assert np.abs(np.asarray(found.picture)[8, :, 0].astype(int) - RAMP).max() <= 1
+    assert found.alpha is None
+
+
+@with_vips
+@pytest.mark.parametrize(("top", "told"), [(4, UNKNOWN), (255, ""), (65535, "")])
+def test_floats_in_colour_are_scaled_and_told_as_grey_ones_are(top, told, tmp_path, small_strips):
+    values = np.dstack([GREY, GREY[:, ::-1], GREY]).astype("f4") * top
+    found = read_decoded(write_tiff(tmp_path / "x.tif", values, 2))
+    assert np.abs(np.asarray(found.picture)[8, :, 1].astype(int) - RAMP[::-1]).max() <= 1
+    assert len(found.news) == bool(told)
+    assert told in " ".join(found.news)
+    inks = np.dstack([1 - values / top, 0 * GREY]).astype("f4")
+    found = read_decoded(write_tiff(tmp_path / "inks.tif", inks, 5))
+    assert np.abs(np.asarray(found.picture)[8, :, 1].astype(int) - RAMP[::-1]).max() <= 1
+
+
+@with_vips
+def test_grey_of_12_bits_in_16_is_scaled(tmp_path, monkeypatch, small_strips):
+    path = write_tiff(tmp_path / "x.tif", (GREY * 4095).round().astype("u2"))
+    assert_alike(*both(path, monkeypatch), tolerance=1)

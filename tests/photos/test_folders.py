@@ -11,7 +11,8 @@ from helpers import files, make_model, make_picture, one_line
 
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, DataError
-from fastnst.image import heif
+from fastnst.image import heif, srgb_profile, write_picture
+from fastnst.photos import results
 from fastnst.photos.collection import find_photos, pictures_below
 from fastnst.photos.folders import NOT_PHOTOS, look_below, matching
 
@@ -193,3 +194,41 @@ def test_a_folder_that_can_not_be_listed_costs_no_other(monkeypatch):
 
     monkeypatch.setattr(os, "scandir", denied)
     assert found() == ["a.jpg"]
+
+
+def marked(path: Path, seed: int = 0) -> None:
+    """A picture that has the mark of a result."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_picture(make_picture(16, 12, seed), path, profile=srgb_profile())
+
+
+def test_results_of_any_style_among_photographs_are_no_photographs(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.jpg", "b.png", "c-holiday.jpg", "d.png"):
+        make_picture(16, 12).save(folder / name)
+    for name in ("a-wave.jpg", "a-the_scream.png", "out/b.png", "c-holiday-wave+udnie40.jpg"):
+        marked(folder / name)
+    # One without its photograph, and one whose name alone is a result's.
+    marked(folder / "e-wave.png")
+    make_picture(16, 12).save(folder / "d-wave.png")
+    kept = ["a.jpg", "b.png", "c-holiday.jpg", "d-wave.png", "d.png", "e-wave.png"]
+    told: list[str] = []
+    assert [path.name for path in find_photos(str(folder), told.append)] == kept
+    assert "4 results of earlier runs were passed over: " in told[0]
+    told.clear()
+    assert [path.name for path in find_photos(f"{folder}/*.*", told.append)] == kept
+    assert "3 results of earlier runs were passed over: " in told[0]
+
+
+def test_only_files_that_may_be_results_by_their_names_are_opened(tmp_path, monkeypatch):
+    for name in ("a.jpg", "IMG-1.jpg", "IMG-2.jpg", "more/b.jpg"):
+        marked(tmp_path / name)
+    monkeypatch.setattr(results, "is_own", lambda path: pytest.fail(f"opened {path}"))
+    assert len(find_photos(str(tmp_path))) == 4
+
+
+def test_a_folder_of_results_alone_is_a_collection(tmp_path):
+    for name in ("a-wave.jpg", "b-wave.jpg"):
+        marked(tmp_path / name)
+    assert len(find_photos(str(tmp_path))) == 2

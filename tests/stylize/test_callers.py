@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import multiprocessing
 import os
 import pickle
@@ -24,7 +25,7 @@ from fastnst.checkpoint.shipped import Origin, named_models, shipped_models
 from fastnst.engines import openvino_engine as engine
 from fastnst.engines import openvino_graph as graph
 from fastnst.engines.openvino_engine import OpenVinoEngine
-from fastnst.errors import CheckpointError
+from fastnst.errors import CheckpointError, FastnstError, ImageReadError, PictureError
 from fastnst.stylize import stylizer as stylize
 from fastnst.stylize.file_options import FileOptions
 from fastnst.stylize.filters import Filter
@@ -46,6 +47,94 @@ def path(tmp_path) -> Path:
     path = tmp_path / "m.ckpt"
     save_checkpoint(contents(), path)
     return path
+
+
+# Pictures in every form.
+
+PIXELS = np.asarray(make_picture(24, 16))
+
+
+class Elsewhere:
+    """An array of another library."""
+
+    def __array__(self, dtype=None, copy=None):
+        return PIXELS
+
+
+def upload() -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(PIXELS).save(file, "PNG")
+    return file.getvalue()
+
+
+def rounded_up() -> np.ndarray:
+    above = (PIXELS / np.float32(255)).astype(np.float32)
+    above[PIXELS == 255] = 1.0000002
+    above[PIXELS == 0] = -1e-7
+    return above
+
+
+FORMS = {
+    "floats": lambda: PIXELS / 255,
+    "halves": lambda: (PIXELS / 255).astype(np.float16),
+    "floats beyond 0..1 by rounding": rounded_up,
+    "another library's array": Elsewhere,
+    "a tensor": lambda: torch.from_numpy(PIXELS / 255),
+    "a file's bytes": upload,
+    "a bytearray": lambda: bytearray(upload()),
+    "a memoryview": lambda: memoryview(upload()),
+    "a file in memory": lambda: io.BytesIO(upload()),
+    "a view": lambda: PIXELS[:, ::-1][:, ::-1],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_pictures_in_every_form_make_the_same_picture(form, path):
+    paint = fastnst.load(path, "cpu", "torch")
+    assert np.array_equal(paint(FORMS[form]()), paint(PIXELS))
+
+
+def test_an_open_file_is_read_from_where_it_is(path, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"head" + upload())
+    paint = fastnst.load(path, "cpu", "torch")
+    with open(tmp_path / "a.png", "rb") as file:
+        file.seek(4)
+        assert np.array_equal(paint(file), paint(PIXELS))
+    with pytest.raises(PictureError, match=r"can't be read .*closed"):
+        paint(file)
+    with (
+        open(tmp_path / "a.png", "rb") as file,
+        pytest.raises(ImageReadError, match=r"a\.png: not"),
+    ):
+        paint(file)
+
+
+NO_PICTURES = {
+    "16 bits": (lambda: PIXELS.astype(np.uint16) * 257, "array / 65535 makes floats"),
+    "int64": (lambda: PIXELS.astype(np.int64), r"array\.astype\(np\.uint8\)"),
+    "floats of 255": (lambda: PIXELS.astype(float), "array / 255 may be meant"),
+    "-1 to 1": (lambda: PIXELS / 127.5 - 1, r"\(array \+ 1\) / 2 may be meant"),
+    "no numbers": (lambda: PIXELS * np.nan, "floats from nan to nan"),
+    "a batch": (lambda: PIXELS[None], "one by one"),
+    "channels first": (lambda: np.moveaxis(PIXELS, -1, 0), "puts the channels last"),
+    "a tensor (1, 3, H, W)": (lambda: torch.rand(1, 3, 8, 8), "one by one"),
+    "a recorded tensor": (lambda: torch.rand(8, 8, 3, requires_grad=True), r"detach\(\)"),
+    "a list": (lambda: PIXELS.tolist(), r"np\.asarray"),
+    "None": (lambda: None, "not a picture but a NoneType"),
+    "a number": (lambda: 5, "not a picture but a int"),
+    "text in a file": (lambda: io.StringIO("a"), "mode 'rb'"),
+    "another mapping": (lambda: {"pixels": PIXELS[None]}, "'image'"),
+}
+
+
+@pytest.mark.parametrize("form", NO_PICTURES)
+def test_what_is_no_picture_is_refused_with_what_is_taken(form, path):
+    make, hint = NO_PICTURES[form]
+    with pytest.raises(PictureError, match=hint) as caught:
+        fastnst.load(path, "cpu", "torch")(make())
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, FastnstError)
+    assert form == "another mapping" or "a picture is a path, a PIL image, a" in str(caught.value)
 
 
 # Threads.

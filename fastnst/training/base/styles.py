@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from fastnst.image import read_picture, resize_part, resize_short_side, to_tensor
+from fastnst.image import resize_part, resize_short_side, to_tensor
 from fastnst.photos.collection import pictures_below
+from fastnst.photos.paintings import read_painting
 
 REORDERED = [2, 0, 1]
 TEXTURES = 12
@@ -29,7 +30,7 @@ def style_pictures(
         for path in sorted(pictures_below(folder)):
             if path.stem in left_out:
                 continue
-            picture = read_picture(path)
+            picture = read_painting(path, size)
             yield path.stem, to_tensor(resize_short_side(picture, size))
             width, height = picture.size
             box = (width // 4, height // 4, width - width // 4, height - height // 4)

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import multiprocessing
 import os
+import signal
 import warnings
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -18,6 +19,7 @@ from torch.utils.data import DataLoader
 from fastnst.errors import TrainingError
 from fastnst.machine.files import reason
 from fastnst.machine.notify import Notify, silent
+from fastnst.machine.signals import HANGUP
 from fastnst.training.data.dataset import Batch, EndlessBatches, PhotoDataset, collate
 
 # Batches that lie ready while a step is taken: one may take longer than a step, most don't.
@@ -94,6 +96,9 @@ def _end_at_once(_: int) -> None:
     PyTorch's C++ that is an abort (Python before 3.14).
     """
     atexit.register(os._exit, 0)
+    # A closed terminal tells all its processes: this one's photographs are still wanted.
+    if HANGUP is not None:
+        signal.signal(HANGUP, signal.SIG_IGN)
 
 
 def _try_processes(count: int) -> None:

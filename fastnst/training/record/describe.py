@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -90,9 +91,9 @@ def refuse_other_settings(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
     before, absent = checkpoint.info, plain(values_before(TrainConfig))
     pairs: list[tuple[str, Any, Any]] = [
         ("network", before["network"], now["network"]),
-        ("backbone", before["backbone"], now["backbone"]),
-        ("style", before["style"], now["style"]),
-        ("data", before["data"], now["data"]),
+        ("backbone", _backbone(before["backbone"]), _backbone(now["backbone"])),
+        ("style", *_styles(before, now)),
+        ("data", *_photographs(before, now)),
         ("processes", _processes(before), _processes(now)),
         ("precision", before["training"].get("precision"), now["training"]["precision"]),
     ]
@@ -109,6 +110,38 @@ def refuse_other_settings(checkpoint: Checkpoint, now: dict[str, Any]) -> None:
             f"{checkpoint.path}: can't resume with other settings: {'; '.join(differences)} "
             "(--init starts a new run from this network)"
         )
+
+
+def _style(style: Mapping[str, Any]) -> str:
+    return f"{style.get('width')} x {style.get('height')} of {str(style.get('sha256'))[:12]}"
+
+
+def _styles(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, str]:
+    """What tells the style images of two runs apart, in words: never their names alone."""
+    runs = [
+        [(_style(style), style.get("weight"), style.get("name")) for style in run["style"]]
+        for run in (before, now)
+    ]
+    if [style[:2] for style in runs[0]] == [style[:2] for style in runs[1]]:
+        return "", ""
+    one, other = (
+        " and ".join(f"'{name}' ({what}, weight {weight})" for what, weight, name in run)
+        for run in runs
+    )
+    return one, other
+
+
+def _backbone(backbone: Mapping[str, Any]) -> str:
+    return f"{backbone.get('name')} ({str(backbone.get('origin'))[:20]})"
+
+
+def _photographs(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, str]:
+    """What tells the photographs of two runs apart, in words."""
+    one, other = before["data"], now["data"]
+    if one == other:
+        return "", ""
+    as_many = one.get("photos") == other.get("photos")
+    return f"{one.get('photos')} photographs", "others" if as_many else str(other.get("photos"))
 
 
 def _processes(description: dict[str, Any]) -> int:
