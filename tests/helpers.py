@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from fastnst.checkpoint.contents import save_checkpoint
-from fastnst.checkpoint.description import FORMAT_VERSION, KEY
+from fastnst.checkpoint.contents import load_checkpoint, save_checkpoint
+from fastnst.checkpoint.description import FORMAT_VERSION, KEY, PREFIX
 from fastnst.cli import main
-from fastnst.networks.modules import build_network
+from fastnst.networks.modules import TransferNetwork, build_network, with_skip
 
 ROOT = Path(__file__).resolve().parents[1]
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
@@ -67,10 +67,19 @@ def tiny_arguments(photos: Path, style: Path, folder: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def contents(kind: str = "fast") -> dict[str, Any]:
-    """A small valid checkpoint."""
-    options = {"width": 4, "blocks": 1}
-    network = build_network(kind, options)
+def with_skip_weights(network: TransferNetwork) -> TransferNetwork:
+    """The network with a skip that adds something, as a trained one's does; others as they are."""
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            if ".skip." in name:
+                value.uniform_(-0.5, 0.5)
+    return network
+
+
+def contents(kind: str = "fast", **more: int) -> dict[str, Any]:
+    """A small valid checkpoint of a network of random weights, with ``more`` options."""
+    options = {"width": 4, "blocks": 1, **more}
+    network = with_skip_weights(build_network(kind, options))
     return {
         "state_dict": {f"network.{name}": value for name, value in network.state_dict().items()},
         KEY: {
@@ -92,6 +101,18 @@ def make_model(folder: Path) -> Path:
     torch.manual_seed(0)
     path = folder / "paint.ckpt"
     save_checkpoint(contents(), path)
+    return path
+
+
+def with_a_skip(model: Path, path: Path, size: float) -> Path:
+    """A checkpoint on a network with a skip whose weights are up to ``size``, in ``path``."""
+    earlier = load_checkpoint(model)
+    network = with_skip(earlier.network())
+    for parameter in network.body.skip.parameters():
+        torch.nn.init.uniform_(parameter, -size, size)
+    state = {f"{PREFIX}{name}": value for name, value in network.state_dict().items()}
+    described = {**earlier.info, "network": {"kind": "fast", "options": network.options}}
+    save_checkpoint({**earlier.contents, KEY: described, "state_dict": state}, path)
     return path
 
 

@@ -29,9 +29,11 @@ def edited(path: Path, **entries: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", ["fast", "johnson"])
-def test_a_checkpoint_alone_rebuilds_its_network(path, kind):
-    data = contents(kind)
+@pytest.mark.parametrize(
+    ("kind", "more"), [("fast", {}), ("johnson", {}), ("fast", {"skip": 0}), ("fast", {"skip": 1})]
+)
+def test_a_checkpoint_alone_rebuilds_its_network(path, kind, more):
+    data = contents(kind, **more)
     save_checkpoint(data, path)
     checkpoint = load_checkpoint(path)
     network = checkpoint.network()
@@ -52,7 +54,12 @@ def test_a_checkpoint_alone_rebuilds_its_network(path, kind):
         ({"network": {"kind": "fast", "options": {"width": True}}}, "out of range"),
         ({"network": {"kind": "fast", "options": {"path": 1}}}, "unknown options"),
         ({"network": {"kind": "fast", "options": {"spread": 4}}}, "out of range"),
+        ({"network": {"kind": "fast", "options": {"skip": 2}}}, "out of range"),
+        ({"network": {"kind": "fast", "options": {"skip": -1}}}, "out of range"),
+        ({"network": {"kind": "fast", "options": {"skip": True}}}, "out of range"),
+        ({"network": {"kind": "fast", "options": {"width": 0}}}, "out of range"),
         ({"network": {"kind": "johnson", "options": {"spread": 3}}}, "unknown options"),
+        ({"network": {"kind": "johnson", "options": {"skip": 1}}}, "unknown options"),
         ({"style": "paint"}, "damaged description"),
         ({"style": [1]}, "damaged description"),
         ({"style": [{"name": 1}]}, "damaged description"),

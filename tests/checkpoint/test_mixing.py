@@ -13,7 +13,7 @@ from PIL import Image
 import fastnst
 from fastnst.checkpoint.contents import load_checkpoint, save_checkpoint
 from fastnst.checkpoint.description import KEY
-from fastnst.checkpoint.mixing import Part, doubts, mixed
+from fastnst.checkpoint.mixing import Part, alike, doubts, mixed
 from fastnst.checkpoint.shipped import shipped_models
 from fastnst.cli import main
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, CheckpointError, ConfigError
@@ -24,10 +24,9 @@ PHOTO = Path(fastnst.__file__).parent / "demo" / "cat.jpg"
 
 def model(path: Path, seed: int, kind: str = "fast", start: str | None = "base", **options) -> Path:
     torch.manual_seed(seed)
-    data = contents(kind)
+    data = contents(kind, **options)
     data[KEY]["training"]["started_from"] = start
     data[KEY]["style"][0]["name"] = path.stem
-    data[KEY]["network"]["options"].update(options)
     save_checkpoint(data, path)
     return path
 
@@ -96,6 +95,50 @@ def test_apply_mixes_and_names_the_result_by_it(models, tmp_path, capsys):
     expected = fastnst.load("wave", mix={"udnie": 0.25})(source)
     assert np.array_equal(levels(found), levels(expected))
     assert "did not start" not in capsys.readouterr().err
+
+
+def part(path: Path) -> Part:
+    found = load_checkpoint(path)
+    return Part(path, found.info, found.weights)
+
+
+@pytest.mark.parametrize("first", ["plain", "skipping"])
+def test_a_network_without_a_skip_counts_as_one_whose_skip_adds_nothing(first, tmp_path):
+    plain, other = model(tmp_path / "a.ckpt", 0), model(tmp_path / "b.ckpt", 1, skip=1)
+    paths = (plain, other) if first == "plain" else (other, plain)
+    parts = [part(path) for path in paths]
+    found = mixed(*(lambda one, *rest: (one, rest))(*alike(parts)), [0.25])
+    shares = dict(zip(paths, (0.75, 0.25), strict=True))
+    for name, value in part(other).weights.items():
+        expected = shares[other] * value
+        if ".skip." not in name:
+            expected = expected + shares[plain] * part(plain).weights[name]
+        torch.testing.assert_close(found[name], expected)
+    # A share of nothing of the other one, a whole one of it.
+    picture = make_picture(40, 30)
+    for engine in ("torch", "openvino"):
+        for share, path in ((0.0, paths[0]), (1.0, paths[1])):
+            mixture = Stylizer.load(paths[0], "cpu", engine, [(paths[1], share)])
+            assert mixture.info["network"]["options"]["skip"] == 1
+            alone = Stylizer.load(path, "cpu", engine).picture(picture)
+            assert np.abs(levels(mixture.picture(picture)) - levels(alone)).max() <= 1
+
+
+def test_parts_that_are_alike_or_differ_in_more_stay_as_they_are(models, tmp_path):
+    several = [part(path) for path in models]
+    assert all(map(lambda a, b: a is b, alike(several), several))
+    wide = part(model(tmp_path / "wide.ckpt", 0, width=8, skip=1))
+    # Nor does a skip make up for other weights that are missing.
+    damaged = part(models[1])
+    damaged = Part(damaged.path, damaged.info, dict(list(damaged.weights.items())[1:]))
+    assert alike([several[0], wide])[0] is several[0]
+    with pytest.raises(CheckpointError, match=r"wide.ckpt: its network \(fast {'width': 8"):
+        mixed(several[0], [wide], [0.5])
+    first, other = alike([part(model(tmp_path / "skip.ckpt", 0, skip=1)), damaged])
+    with pytest.raises(CheckpointError, match="don't fit"):
+        mixed(first, [other], [0.5])
+    none = part(model(tmp_path / "none.ckpt", 0, skip=0))
+    assert mixed(several[0], [none], [0.5]).keys() == several[0].weights.keys()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import contents, make_picture, modules_after
+from helpers import contents, make_picture, modules_after, with_skip_weights
 from PIL import Image
 
 import fastnst
@@ -50,11 +50,15 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
     return float((top / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))).mean())
 
 
-def lively(kind: str) -> TransferNetwork:
+def lively(kind: str, options: dict[str, int] | None = None) -> TransferNetwork:
     """A network at its shipped size whose output has contrast, as a trained one's has."""
     torch.manual_seed(3)
-    network = build_network(kind).eval()
-    convolutions = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
+    network = with_skip_weights(build_network(kind, options)).eval()
+    convolutions = [
+        module
+        for name, module in network.named_modules()
+        if isinstance(module, torch.nn.Conv2d) and not name.endswith("skip")
+    ]
     with torch.no_grad():
         for module in network.modules():
             if isinstance(module, torch.nn.InstanceNorm2d):
@@ -77,11 +81,14 @@ def by_torch(network: TransferNetwork, pixels: np.ndarray) -> np.ndarray:
 
 @needs_openvino
 @pytest.mark.parametrize("size", [(256, 256), (257, 303), (97, 400), (33, 17), (1, 5), (1, 1)])
-@pytest.mark.parametrize("kind", ["fast", "johnson"])
-def test_the_engine_computes_what_pytorch_computes(kind, size):
-    network = lively(kind)
+@pytest.mark.parametrize(
+    ("kind", "options"), [("fast", {}), ("johnson", {}), ("fast", {"spread": 3, "skip": 1})]
+)
+def test_the_engine_computes_what_pytorch_computes(kind, options, size):
+    network = lively(kind, options)
     pixels = np.asarray(make_picture(size[1], size[0], 4))
-    expected, found = by_torch(network, pixels), OpenVinoEngine(kind, {}, arrays(network))(pixels)
+    found = OpenVinoEngine(kind, options, arrays(network))(pixels)
+    expected = by_torch(network, pixels)
     assert found.shape == expected.shape
     assert found.dtype == np.uint8
     assert np.abs(found.astype(float) - expected).mean() <= 1

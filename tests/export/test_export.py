@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, contents, make_picture, one_line
+from helpers import ROOT, contents, make_picture, one_line, with_skip_weights
 from PIL import Image
 from their_network import their_weights
 
@@ -41,10 +41,11 @@ def weights_of(kind: str) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in build_network(kind, SMALL).state_dict().items()}
 
 
-def test_a_spread_network_gives_pytorchs_picture_at_every_size():
-    options = {"width": 8, "blocks": 5, "spread": 3}
+@pytest.mark.parametrize("skip", [{}, {"skip": 1}])
+def test_a_spread_network_gives_pytorchs_picture_at_every_size(skip):
+    options = {"width": 8, "blocks": 5, "spread": 3, **skip}
     torch.manual_seed(1)
-    state = build_network("fast", options).state_dict()
+    state = with_skip_weights(build_network("fast", options)).state_dict()
     weights, network = (
         {n: v.numpy() for n, v in state.items()},
         {"kind": "fast", "options": options},

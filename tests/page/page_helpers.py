@@ -57,9 +57,9 @@ def two_styles() -> list[styles.Style]:
         return styles.page_styles()
 
 
-def as_floats(name: str) -> bytes:
-    """A shipped style as ``fastnst export --io float-nchw`` writes it."""
-    part = read_arrays(shipped_models()[name])
+def as_floats(model: str | Path) -> bytes:
+    """A checkpoint, or a shipped style, as ``fastnst export --io float-nchw`` writes it."""
+    part = read_arrays(shipped_models()[model] if isinstance(model, str) else model)
     network = part.info["network"]
     return onnx_model(network["kind"], network["options"], part.weights, "float-nchw")
 

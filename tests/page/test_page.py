@@ -10,13 +10,15 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-from helpers import make_picture
+from helpers import make_picture, with_a_skip
 from page_helpers import PATIENCE, Opened, as_floats, png
 from PIL import Image
 
+from fastnst.checkpoint.shipped import shipped_models
 from fastnst.page.build import write_folder
 from fastnst.page.site import TYPES
 from fastnst.stylize.effects import Effects, finished
+from fastnst.stylize.stylizer import Stylizer
 
 pytest.importorskip("onnx", reason="the extra 'export' is not installed")
 pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed")
@@ -90,6 +92,17 @@ def test_a_style_of_ones_own_is_dropped_and_used(opened, apply):
     opened.drop("my_wave.onnx", as_floats("wave"))
     opened.painted("my wave, 120 × 90")
     assert np.abs(opened.pixels()[..., :3] - apply(picture)).max() <= 1
+
+
+def test_a_network_with_a_skip_paints_what_apply_paints(opened, tmp_path):
+    picture = make_picture(121, 90)
+    model = with_a_skip(shipped_models()["wave"], tmp_path / "wave.ckpt", 0.2)
+    opened.give(("p.png", png(picture)))
+    opened.painted("The Great Wave, 121 × 90")
+    opened.drop("skipping.onnx", as_floats(model))
+    opened.painted("skipping, 121 × 90")
+    expected = np.asarray(Stylizer(model, precision="float32").picture(picture)).astype(int)
+    assert np.abs(opened.pixels()[..., :3] - expected).max() <= 1
 
 
 def test_several_pictures_end_in_a_zip(opened):

@@ -167,9 +167,20 @@ def test_a_hundred_megapixels_fit_where_the_engine_computes(kind, limit):
 
 def test_values_a_pixel_are_those_of_the_networks():
     # fast: 48 channels doubled to half the size, 48 at a quarter; johnson: 64 doubled, 128.
-    assert values_a_pixel(chain("fast")) == (12, 3)
-    assert values_a_pixel(chain("johnson")) == (64, 8)
-    assert values_a_pixel(chain("fast", {"width": 48}))[1] == 6
+    assert values_a_pixel(chain("fast")) == (12, 3, 0)
+    assert values_a_pixel(chain("johnson")) == (64, 8, 0)
+    assert values_a_pixel(chain("fast", {"width": 48})).kept == 6
+    # A skip hands on 24 channels of half the size.
+    assert values_a_pixel(chain("fast", {"skip": 1})) == (12, 3, 6)
+
+
+def test_what_a_skip_holds_is_planned_for():
+    """Its features while the whole is computed, the picture beside those that strips keep."""
+    plain, skipping = (Pass(chain("fast", {"skip": skip}), 3000, 2000) for skip in (0, 1))
+    pixels = 3000 * 2000
+    for tile, more in (("off", 6 * 4), (64, 3)):
+        taken = [plan_picture(work, tile=tile).bytes for work in (plain, skipping)]
+        assert taken[1] - taken[0] == more * pixels
 
 
 def test_sizes_are_read_as_people_write_them():

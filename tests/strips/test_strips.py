@@ -5,16 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from helpers import make_picture
+from helpers import make_picture, with_skip_weights
 
 from fastnst.engines import openvino_graph as graph
 from fastnst.engines.openvino_engine import OpenVinoEngine, compiled
 from fastnst.engines.openvino_graph import Graph
 from fastnst.engines.torch_segments import TorchSegments
-from fastnst.networks.architecture import GAIN, NETWORKS, RANGE, Conv, Norm, chain
+from fastnst.networks.architecture import (
+    GAIN,
+    NETWORKS,
+    RANGE,
+    Conv,
+    Norm,
+    Residual,
+    chain,
+    without_skips,
+)
 from fastnst.networks.modules import build_network
 from fastnst.strips.cuts import Cut, halo, strip_cuts
-from fastnst.strips.network import Moments, Strip, StripNetwork
+from fastnst.strips.network import Moments, Part, Segment, Strip, StripNetwork
 from fastnst.strips.rows import KeptRows, PictureRows
 
 OPTIONS = {"width": 8, "blocks": 2}
@@ -40,9 +49,7 @@ def trained_like(case: str):
         if isinstance(module, torch.nn.InstanceNorm2d):
             torch.nn.init.uniform_(module.weight, 0.5, 2)
             torch.nn.init.uniform_(module.bias, -1, 1)
-    for name, value in network.named_parameters():
-        if "skip" in name:
-            torch.nn.init.normal_(value, 0, 0.5)
+    with_skip_weights(network)
     with torch.no_grad():
         outputs = [value for name, value in network.named_parameters() if "skip" not in name]
         weight, bias = outputs[-2:]
@@ -186,9 +193,10 @@ def test_errors_that_smaller_strips_do_not_mend_are_raised(error):
         strips(lambda: np.zeros((64, 64, 3), np.uint8))
 
 
-@pytest.mark.parametrize("kind", sorted(NETWORKS))
-def test_a_strip_reads_no_further_than_its_halo(kind):
-    layers, height = chain(kind), 4000
+@pytest.mark.parametrize("case", CASES)
+def test_a_strip_reads_no_further_than_its_halo(case):
+    kind, options = CASES[case]
+    layers, height = chain(kind, {"skip": 1} if "skip" in options else {}), 4000
     low, high, cuts = strip_cuts(layers, height, 1000, 1100, mirrored=False)
     assert len(cuts) == len(layers)
     after = height
@@ -198,7 +206,25 @@ def test_a_strip_reads_no_further_than_its_halo(kind):
     # The whole network sees some hundred pixels to either side.
     assert 900 - 64 <= low < 1000 <= 1100 < high <= 1200 + 64
     assert strip_cuts(layers, height, 0, height, mirrored=False)[:2] == (0, height)
-    assert halo([layer for layer in layers if type(layer).__name__ == "Residual"]) == 10
+    assert halo([layer for layer in without_skips(layers) if isinstance(layer, Residual)]) == 10
+
+
+def test_layers_that_hold_a_skip_give_the_networks_own_picture():
+    """Of a picture's middle, a skip's features and its body's are of the same rows."""
+    network = trained_like("fast, skip")
+    pixels = np.array(make_picture(64, 80, seed=3))
+    layers = chain(network.kind, network.options)
+    # The norms' scales as they come about in strips.
+    strips = in_strips(network, "torch", 32)
+    expected = strips(lambda: pixels)
+    for start, end in ((0, 80), (20, 33), (40, 80)):
+        low, high, cuts = strip_cuts(layers, 80, start, end, mirrored=False)
+        segment = Segment((Part(layers, cuts),), Part(), "uint8", False)
+        for backend in ("torch", "openvino") if graph.installed() else ("torch",):
+            computing = in_strips(network, backend, 32).backend
+            run = computing.prepare(segment, strips.scales, [pixels[low:high]])
+            found = run([pixels[low:high]]).features
+            assert np.abs(found.astype(int) - expected[start:end]).max() <= 1
 
 
 def test_blocks_that_look_further_apart_have_a_larger_halo():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,18 @@ def test_a_sitting_goes_on_where_the_last_one_ended(config):
     sitting.train()
     assert torch.load(config.state, weights_only=True)["step"] == 4
     assert sitting.seconds() > first["seconds"]
+
+
+def test_a_base_from_one_without_a_skip_gains_one(config):
+    base = ROOT / "checkpoints" / "base" / "base-fast.ckpt"
+    sitting = run._Sitting(dataclasses.replace(config, init=base), lambda line: None)
+    assert sitting.network.options["skip"] == 1
+    found = dict(zip(sitting.bank.names, sitting.bank.own[0].values(), strict=True))
+    assert not [name for name in found if ".skip." in name]
+    earlier = load_checkpoint(base).network().state_dict()
+    state = sitting.network.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in earlier.items())
+    assert not bool(state["body.skip.weight"].any())
 
 
 def test_styles_that_an_earlier_base_knows_begin_with_its_norms():

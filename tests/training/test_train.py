@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers import tiny_arguments
+from helpers import contents, tiny_arguments
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_runs import (
     assert_same_weights,
@@ -27,7 +27,7 @@ from training_runs import (
     weights,
 )
 
-from fastnst.checkpoint.contents import BANK_KEY, load_checkpoint
+from fastnst.checkpoint.contents import BANK_KEY, load_checkpoint, save_checkpoint
 from fastnst.checkpoint.description import KEY
 from fastnst.checkpoint.shipped import base_model, shipped_models
 from fastnst.config import TrainConfig
@@ -36,6 +36,7 @@ from fastnst.machine.files import atomic_write
 from fastnst.objective.forms import terms_of
 from fastnst.objective.objective import Objective, style_targets
 from fastnst.training import run as run_module
+from fastnst.training import setup
 from fastnst.training.budget import (
     RAMP_START,
     WARMUP_STEPS,
@@ -170,7 +171,9 @@ def test_training_starts_from_the_base_unless_told_otherwise(tiny_args, tmp_path
         # The base's norms are those of the style of its own that is nearest (tests/test_start.py).
         worn = base.contents[BANK_KEY]["norms"] if init == "base" else {}
         for name, value in weights(output).items():
-            choice = [base.weights[name], *worn.get(name, ())]
+            # The shipped networks have no skip; it begins at zero.
+            begun = base.weights[name] if ".skip." not in name else torch.zeros_like(value)
+            choice = [begun, *worn.get(name, ())]
             assert any(torch.allclose(value, v.float(), atol=1e-6, rtol=1e-3) for v in choice), name
         assert load_checkpoint(output).info["training"]["started_from"] == start.stem
     fresh = tmp_path / "fresh.ckpt"
@@ -180,6 +183,27 @@ def test_training_starts_from_the_base_unless_told_otherwise(tiny_args, tmp_path
     johnson = tmp_path / "johnson.ckpt"
     train(tiny_args, "--init", "base", "--network", "johnson", "--output", str(johnson), *rate)
     assert load_checkpoint(johnson).info["training"]["started_from"] is None
+
+
+def test_a_run_from_a_network_without_a_skip_gains_one_and_a_resumed_one_does_not(
+    tiny_args, tmp_path, monkeypatch
+):
+    earlier, before = tmp_path / "earlier.ckpt", tmp_path / "before.ckpt"
+    save_checkpoint(contents(), earlier)
+    arguments = [*tiny_args, "--init", str(earlier)]
+    with monkeypatch.context() as patch:
+        patch.setattr(setup, "with_skip", lambda network: network)
+        train(arguments, "--steps", "2", "--output", str(before))
+    options = load_checkpoint(earlier).info["network"]["options"]
+    last = last_checkpoint(tmp_path)
+    for name, more, expected in (
+        ("resumed", ["--steps", "3", "--resume", str(last)], options),
+        ("later", ["--steps", "1"], options | {"skip": 1}),
+    ):
+        output = tmp_path / f"{name}.ckpt"
+        assert train(arguments, *more, "--output", str(output)) == EXIT_DONE
+        assert load_checkpoint(output).info["network"]["options"] == expected
+    assert bool((weights(tmp_path / "later.ckpt")["body.skip.weight"] != 0).any())
 
 
 def test_init_starts_from_another_network(tiny_args, tmp_path, capsys):
@@ -326,7 +350,8 @@ def spoil(network, value: float) -> None:
 
 
 def blacken(network) -> None:
-    list(network.parameters())[-1].fill_(-1e3)
+    output = [value for name, value in network.named_parameters() if ".skip." not in name][-1]
+    output.fill_(-1e3)
 
 
 @pytest.mark.parametrize(
@@ -496,7 +521,7 @@ def test_a_shortened_budget_hurries_to_its_end():
 
 def disturb(network) -> None:
     for parameter in network.parameters():
-        parameter.add_(0.3 * torch.randn_like(parameter))
+        parameter.add_(torch.randn_like(parameter))
 
 
 def test_the_weights_that_are_kept_are_the_best_on_held_out_photographs(
