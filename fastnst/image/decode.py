@@ -106,7 +106,7 @@ def _describe(path: PictureFile, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         kind = kind_of(head_of(path))
         if not kind and vips.is_tiff(path):
-            kind = "a TIFF of a kind that pip install 'fastnst[large]' may read"
+            kind = "a TIFF of a kind that pip install 'pyvips[binary]' may read"
         return f"unknown format: {kind}" if kind else "unknown format"
     return _told(error)
 
@@ -169,7 +169,7 @@ def _check_size(path: PictureFile, image: Any, max_pixels: int | None, default: 
     raise ImageReadError(
         f"{path}: {image.width} x {image.height} pixels are more than fastnst reads "
         f"({limit / 1e6:g} megapixels); make it smaller, "
-        + ("pip install 'fastnst[large]', " if could_be_read else "")
+        + ("pip install 'pyvips[binary]', " if could_be_read else "")
         + "or raise --max-pixels"
     )
 
