@@ -18,7 +18,7 @@ UNITS = (1, 60, 3600)
 
 def add_clip_options(parser: argparse.ArgumentParser) -> None:
     """What is for clips alone."""
-    group = parser.add_argument_group("clips (with the extra 'video')")
+    group = parser.add_argument_group("clips")
     group.add_argument(
         "--codec", choices=CODECS, default="auto",
         help="how the result is coded: 'ffv1' loses nothing, into .mkv (default: auto, h264, or "
@@ -28,12 +28,12 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
         "--quality",
         type=int,
         metavar="N",
-        help="the encoder's own measure, the less the better (default: 21 of h264, or as good)",
+        help="the encoder's CRF; lower is better (default: 21 of h264, or as good)",
     )
     group.add_argument(
         "--preset",
         metavar="WORD",
-        help="the encoder's own word for its speed, such as medium (default: veryfast of h264)",
+        help="the encoder's preset, such as medium (default: veryfast of h264)",
     )
     group.add_argument(
         "--start", type=_seconds, metavar="TIME", help="begin there: 12.5, 1:30 or 1:02:03"
