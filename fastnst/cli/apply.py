@@ -19,10 +19,12 @@ from fastnst.cli.console import (
     add_device,
     add_mix,
     add_model,
+    as_type,
     bar,
     give,
     say,
 )
+from fastnst.cli.usage import read_share
 from fastnst.errors import (
     EXIT_DONE,
     EXIT_PARTIAL,
@@ -87,7 +89,7 @@ def _add_reading(group: Options) -> None:
 
 def _add_effects(group: Options) -> None:
     group.add_argument(
-        "--strength", type=float, default=1.0, metavar="0..1",
+        "--strength", type=as_type(read_share), default=1.0, metavar="0..1",
         help="how much of the style: 0 leaves the photograph; what is between takes two passes, "
         "and is a blend where the style did not start from the base (default: 1)",
     )  # fmt: skip

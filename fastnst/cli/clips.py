@@ -6,7 +6,8 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from fastnst.cli.console import StatusLine, clock, filled_bar
+from fastnst.cli.console import StatusLine, as_type, clock, filled_bar
+from fastnst.cli.usage import read_share
 from fastnst.video.options import CODECS, USUAL_SMOOTH, ClipOptions
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
         help="a picture of the clip's frame at that time alone, as PNG or as --output says",
     )  # fmt: skip
     group.add_argument(
-        "--smooth", type=float, metavar="0..1",
+        "--smooth", type=as_type(read_share), metavar="0..1",
         help="less flicker: how much of the frame before stays, moved along with what the clip "
         f"shows (default: {USUAL_SMOOTH}; 0: each frame as the picture would be)",
     )  # fmt: skip

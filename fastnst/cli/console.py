@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, _ActionsContainer
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -69,6 +69,18 @@ class OneLineParser(ArgumentParser):
         else:
             told = f"'{argument}' is one argument too many"
         raise ConfigError(f"{told} (see {self.prog} --help)")
+
+
+def as_type(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A function whose ValueError says in words what is wrong, as the type of an argument."""
+
+    def typed(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise ArgumentTypeError(str(error)) from None
+
+    return typed
 
 
 def add_model(parser: Options) -> None:

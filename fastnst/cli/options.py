@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
-from fastnst.cli.console import OneLineParser, give
+from fastnst.cli.console import OneLineParser, as_type, give
 from fastnst.cli.usage import is_optional, read_value
 from fastnst.cli.yaml_files import Given, read_config
 from fastnst.errors import EXIT_DONE, ConfigError, nearest
@@ -88,19 +89,9 @@ def _add_option(group: Any, field: dataclasses.Field[Any], hint: Any) -> None:
     several = typing.get_origin(hint) is tuple
     element = typing.get_args(hint)[0] if several else hint
     group.add_argument(
-        flag, type=_reader(element), nargs="+" if several else None, help=help,
+        flag, type=as_type(partial(read_value, element)), nargs="+" if several else None, help=help,
         metavar=_metavar(field.name, element),
     )  # fmt: skip
-
-
-def _reader(hint: Any) -> Callable[[str], Any]:
-    def read(text: str) -> Any:
-        try:
-            return read_value(hint, text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return read
 
 
 def _default_text(field: dataclasses.Field[Any]) -> str:

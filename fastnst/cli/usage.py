@@ -95,6 +95,18 @@ BOOLEANS = {
 }  # fmt: skip
 
 
+def read_share(text: str) -> float:
+    """A number that is to be from 0 to 1; ValueError says in words what is not one."""
+    number = text.removesuffix("%")
+    try:
+        value = float(number)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number") from None
+    if number != text:
+        raise ValueError(f"{text!r} is not a number from 0 to 1: did you mean {value / 100:g}?")
+    return value
+
+
 def is_optional(hint: Any) -> bool:
     """Whether None is a value of this type."""
     return type(None) in get_args(hint)

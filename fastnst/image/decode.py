@@ -99,7 +99,8 @@ def _no_file(path: Path) -> str:
         return f"{path}: is no file, but a device or a pipe"
     if address := address_of(path):
         return f"{address}: an address, and fastnst reads files; fetch it first"
-    return f"{path}: no such file"
+    # What has no suffix may have been meant as either.
+    return f"{path}: no such file" + ("" if path.suffix else " or folder")
 
 
 def _describe(path: PictureFile, error: Exception) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from fastnst.errors import ClipReadError, ClipWriteError, ConfigError
+from fastnst.errors import ClipReadError, ClipWriteError, ConfigError, as_share
 from fastnst.machine.parts import install
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class ClipOptions:
         if self.quality is not None and not 0 <= self.quality <= 63:
             raise ConfigError(f"quality must be a whole number from 0 to 63, not {self.quality}")
         if self.smooth is not None and not 0 <= self.smooth <= 1:
-            raise ConfigError(f"smooth must be a number from 0 to 1, not {self.smooth}")
+            told = f"smooth must be a number from 0 to 1, not {self.smooth:g}"
+            raise ConfigError(told + as_share(self.smooth))
         if not 1 <= self.paint_every <= FARTHEST:
             raise ConfigError(
                 f"paint_every must be a whole number from 1 to {FARTHEST}, not {self.paint_every}"

@@ -37,6 +37,12 @@ def place(tmp_path_factory) -> Path:
     [
         (["apply", "--strenght", "1"], "unknown option --strenght: did you mean --strength"),
         (["apply", "wave", "p.png", "--strength", "much"], "--strength: 'much' is not a number"),
+        (["apply", "wave", "p.png", "--strength", "60"], "not 60: did you mean 0.6?"),
+        (["apply", "wave", "p.png", "--strength", "60%"], "from 0 to 1: did you mean 0.6?"),
+        (["apply", "wave", "p.png", "--smooth", "70"], "not 70: did you mean 0.7?"),
+        (["apply", "wave", "p.png", "--style-mix", "udnie:40"], "not 40: did you mean 0.4?"),
+        (["apply", "wave", "absent"], "absent: no such file or folder"),
+        (["apply", "wave", "p.png", "--engine", "torch", "--device", "gpu"], "'gpu' can't be used"),
         (["apply", "wave", "p.png", "--max-size", "1e3"], "'1e3' is not a whole number"),
         (["apply", "wave", "p.png", "--output"], "--output: its value is missing"),
         # No option is taken for a longer one.
