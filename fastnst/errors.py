@@ -118,6 +118,11 @@ class ToldElsewhereError(FastnstError):
         self.exit_code = error.exit_code
 
 
+def as_share(value: float) -> str:
+    """Where a percentage was given for a share of 0..1, what was meant, for an error message."""
+    return f": did you mean {value / 100:g}?" if 1 < value <= 100 else ""
+
+
 def nearest(name: str, valid: Iterable[str], count: int = 3) -> str:
     """The valid names closest to ``name``, as text for an error message.
 

@@ -102,7 +102,7 @@ def test_apply_loads_neither_lightning_nor_torchvision_nor_tensorboard(tmp_path)
     picture = ROOT / "demo" / "cat.jpg"
     modules, _ = modules_after("apply", str(model), str(picture), "--output", str(output))
     assert output.exists()
-    heavy = {"pytorch_lightning", "lightning_fabric", "torchvision", "tensorboard", "jsonargparse"}
+    heavy = {"pytorch_lightning", "lightning_fabric", "torchvision", "tensorboard", "yaml"}
     assert not heavy & modules
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fastnst.checkpoint.description import ancestors, style_name
-from fastnst.errors import CheckpointError, ConfigError
+from fastnst.errors import CheckpointError, ConfigError, as_share
 from fastnst.networks.architecture import chain, weight_shapes
 
 
@@ -83,7 +83,10 @@ def check_shares(shares: Sequence[float]) -> None:
     """Raises ConfigError unless each share is in 0..1 and they leave the first style the rest."""
     if not all(0 <= share <= 1 for share in shares) or sum(shares) > 1 + 1e-9:
         told = ", ".join(f"{share:g}" for share in shares)
-        raise ConfigError(f"shares of a mixture are numbers from 0 to 1, 1 in all, not {told}")
+        meant = as_share(max(shares))
+        raise ConfigError(
+            f"shares of a mixture are numbers from 0 to 1, 1 in all, not {told}{meant}"
+        )
 
 
 def mixed(first: Part, others: Sequence[Part], shares: Sequence[float]) -> dict[str, Any]:

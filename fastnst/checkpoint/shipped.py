@@ -11,7 +11,7 @@ from fastnst.machine.files import reason, sha256_file
 
 _PACKAGE = Path(__file__).parents[1]
 # Inside a wheel they lie in the package, in a checkout beside it.
-_FOLDERS = (_PACKAGE / "checkpoints", _PACKAGE.parent / "checkpoints")
+FOLDERS = (_PACKAGE / "checkpoints", _PACKAGE.parent / "checkpoints")
 
 
 def shipped_models() -> dict[str, Path]:
@@ -28,7 +28,7 @@ def named_models() -> dict[str, Path]:
 
 def _first(pattern: str) -> dict[str, Path]:
     """The checkpoints of the first folder that has any, by their files' names, sorted."""
-    for folder in _FOLDERS:
+    for folder in FOLDERS:
         found = {path.stem: path for path in sorted(folder.glob(pattern))}
         if found:
             return found
@@ -40,13 +40,13 @@ def base_model(kind: str) -> Path | None:
 
     It has seen many styles and is none itself (scripts/train_base).
     """
-    found = (folder / "base" / f"base-{kind}.ckpt" for folder in _FOLDERS)
+    found = (folder / "base" / f"base-{kind}.ckpt" for folder in FOLDERS)
     return next((path for path in found if path.exists()), None)
 
 
 def photograph_model(kind: str) -> Path | None:
     """The checkpoint that paints photographs as they are, a network of ``kind`` from the base."""
-    found = (folder / "photograph" / f"photograph-{kind}.ckpt" for folder in _FOLDERS)
+    found = (folder / "photograph" / f"photograph-{kind}.ckpt" for folder in FOLDERS)
     return next((path for path in found if path.exists()), None)
 
 

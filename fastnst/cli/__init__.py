@@ -31,12 +31,20 @@ COMMANDS = {
     "apply": "a checkpoint stylizes pictures",
     "preview": "what the weights do, on a contact sheet, before training",
     "optimize": "one picture by optimization: the slow, exact reference",
-    "validate": "what a checkpoint is worth: iterations of optimization, likeness to the painting",
+    "styles": "the styles that come with fastnst: names, painters, sizes",
+    "validate": "how good a style is: likeness to the painting, what is left of the photograph",
     "gallery": "one photograph in every style that comes with fastnst",
     "export": "a checkpoint becomes an ONNX file, checked on the spot",
     "serve": "a page in the browser from which nothing leaves the machine",
-    "info": "what a checkpoint knows about itself",
+    "info": "details of a checkpoint",
 }
+
+# What other programs call them.
+OTHER_WORDS = {
+    "list": "styles", "ls": "styles", "models": "styles", "stylize": "apply", "stylise": "apply",
+    "paint": "apply", "run": "apply", "convert": "apply", "web": "serve", "server": "serve",
+    "page": "serve", "show": "info", "evaluate": "validate", "eval": "validate",
+}  # fmt: skip
 
 DESCRIPTION = (
     "A painting becomes a filter in minutes; the filter runs in milliseconds.\n\ncommands:\n"
@@ -45,6 +53,7 @@ DESCRIPTION = (
     "  fastnst train --style wave.jpg --data photos/\n"
     "  fastnst apply wave.ckpt holiday.jpg\n"
     "  fastnst apply wave holiday.jpg              (a style that comes with fastnst)\n"
+    "  fastnst styles                              (all of these)\n"
     "  fastnst train --help"
 )
 
@@ -94,7 +103,8 @@ def _dispatch(argv: list[str]) -> int:
         parser.print_help(sys.stderr)
         return EXIT_USAGE
     if command not in COMMANDS:
-        raise ConfigError(f"no command '{command}': did you mean {nearest(command, COMMANDS)}?")
+        meant = OTHER_WORDS.get(command) or nearest(command, COMMANDS)
+        raise ConfigError(f"no command '{command}': did you mean {meant}?")
     try:
         module = importlib.import_module(f"fastnst.cli.{command}")
         code: int = module.run(argv[1:])

@@ -19,10 +19,12 @@ from fastnst.cli.console import (
     add_device,
     add_mix,
     add_model,
+    as_type,
     bar,
     say,
 )
 from fastnst.cli.pipes import is_piped, receive, send
+from fastnst.cli.usage import read_share
 from fastnst.errors import (
     EXIT_DONE,
     EXIT_PARTIAL,
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from fastnst.stylize.job import Job
     from fastnst.stylize.stylizer import Stylizer
 
+EXAMPLE = "fastnst apply wave photo.jpg"
+STYLE_FIRST = f"the style comes first, without an option, as in: {EXAMPLE}"
 # How a path ends that is a folder's, whether it is there or not.
 FOLDER_ENDS = tuple({"/", os.sep})
 
@@ -42,14 +46,15 @@ FOLDER_ENDS = tuple({"/", os.sep})
 def parser() -> OneLineParser:
     """The command's arguments."""
     parser = OneLineParser(
-        "fastnst apply", description="Stylize pictures and clips with a checkpoint."
-    )
+        "fastnst apply", description="Stylize pictures and clips with a checkpoint.",
+        example=EXAMPLE, instead=dict.fromkeys(("--style", "--model", "--checkpoint"), STYLE_FIRST),
+    )  # fmt: skip
     add_model(parser)
     _add_inputs(parser)
-    _add_reading(parser.add_argument_group("what is read"))
-    _add_effects(parser.add_argument_group("what is painted"))
-    _add_writing(parser.add_argument_group("what is written"))
-    _add_memory(computing := parser.add_argument_group("what it takes"))
+    _add_reading(parser.add_argument_group("input"))
+    _add_effects(parser.add_argument_group("effects"))
+    _add_writing(parser.add_argument_group("output"))
+    _add_memory(computing := parser.add_argument_group("speed and memory"))
     add_device(computing)
     add_clip_options(parser)
     return parser
@@ -63,9 +68,8 @@ def _add_inputs(group: Options) -> None:
     )  # fmt: skip
     group.add_argument(
         "--output", metavar="PATH",
-        help="file for a single input, else a folder, as with / at its end; its suffix sets the "
-        "format, which is else the input's; '-' is standard output (default: beside each input, as "
-        "NAME-STYLE; of '-', standard output)",
+        help="the file to write, whose suffix sets the format. For several inputs a folder; a / at "
+        "its end makes it one. '-' is standard output (default: beside each input, as NAME-STYLE)",
     )  # fmt: skip
 
 
@@ -85,14 +89,12 @@ def _add_reading(group: Options) -> None:
 
 def _add_effects(group: Options) -> None:
     group.add_argument(
-        "--strength", type=float, default=1.0, metavar="0..1",
+        "--strength", type=as_type(read_share), default=1.0, metavar="0..1",
         help="how much of the style: 0 leaves the photograph; what is between takes two passes, "
         "and is a blend where the style did not start from the base (default: 1)",
     )  # fmt: skip
     add_mix(group)
-    group.add_argument(
-        "--keep-colors", action="store_true", help="take the luminance alone from the style"
-    )
+    group.add_argument("--keep-colors", action="store_true", help="keep the photograph's colours")
     group.add_argument(
         "--mask", type=Path, metavar="FILE",
         help="a picture, stretched over each input: stylize where it is white, and not where it is "
@@ -100,9 +102,8 @@ def _add_effects(group: Options) -> None:
     )  # fmt: skip
     group.add_argument(
         "--stroke-size", type=_stroke_size, metavar="auto|FACTOR",
-        help="strokes so many times as large as the network's own (default of clips: 1); 'auto', "
-        "the default of pictures, lets them keep their share of those whose short side is longer "
-        "than 512 pixels",
+        help="strokes so many times as large as the network's own; auto: strokes grow with "
+        "pictures larger than 512 pixels (default: auto; of clips: 1)",
     )  # fmt: skip
 
 

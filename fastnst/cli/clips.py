@@ -6,7 +6,8 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from fastnst.cli.console import StatusLine, clock, filled_bar
+from fastnst.cli.console import StatusLine, as_type, clock, filled_bar
+from fastnst.cli.usage import read_share
 from fastnst.video.options import CODECS, USUAL_SMOOTH, ClipOptions
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ UNITS = (1, 60, 3600)
 
 def add_clip_options(parser: argparse.ArgumentParser) -> None:
     """What is for clips alone."""
-    group = parser.add_argument_group("clips (with the extra 'video')")
+    group = parser.add_argument_group("clips")
     group.add_argument(
         "--codec", choices=CODECS, default="auto",
         help="how the result is coded: 'ffv1' loses nothing, into .mkv (default: auto, h264, or "
@@ -28,12 +29,12 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
         "--quality",
         type=int,
         metavar="N",
-        help="the encoder's own measure, the less the better (default: 21 of h264, or as good)",
+        help="the encoder's CRF; lower is better (default: 21 of h264, or as good)",
     )
     group.add_argument(
         "--preset",
         metavar="WORD",
-        help="the encoder's own word for its speed, such as medium (default: veryfast of h264)",
+        help="the encoder's preset, such as medium (default: veryfast of h264)",
     )
     group.add_argument(
         "--start", type=_seconds, metavar="TIME", help="begin there: 12.5, 1:30 or 1:02:03"
@@ -44,7 +45,7 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
         help="a picture of the clip's frame at that time alone, as PNG or as --output says",
     )  # fmt: skip
     group.add_argument(
-        "--smooth", type=float, metavar="0..1",
+        "--smooth", type=as_type(read_share), metavar="0..1",
         help="less flicker: how much of the frame before stays, moved along with what the clip "
         f"shows (default: {USUAL_SMOOTH}; 0: each frame as the picture would be)",
     )  # fmt: skip

@@ -11,10 +11,11 @@ import sys
 import time
 import unicodedata
 from argparse import ArgumentParser, ArgumentTypeError, _ActionsContainer
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from fastnst.cli.usage import in_words, unknown_option
 from fastnst.errors import ConfigError, OutputError
 from fastnst.machine.files import reason
 
@@ -31,10 +32,61 @@ COLUMNS = 80
 
 
 class OneLineParser(ArgumentParser):
-    """An argument parser whose errors are one line, raised rather than printed."""
+    """An argument parser whose errors are one line, raised rather than printed.
+
+    ``example`` is a whole command; ``instead`` says of options that other programs have, and this
+    one has not, what to write. No option is taken for a longer one that begins like it.
+    """
+
+    def __init__(
+        self, *given: Any, example: str = "", instead: Mapping[str, str] | None = None, **more: Any
+    ) -> None:
+        super().__init__(*given, **{"allow_abbrev": False, **more})
+        self.example = example
+        self.instead = instead or {}
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As ever; an option that is not there is told before anything that is missing."""
+        for argument in sys.argv[1:] if args is None else args:
+            if argument == "--":
+                break
+            if argument.startswith("--") and argument.split("=")[0] not in self._options():
+                self._refuse(argument)
+        return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message} (see {self.prog} --help)")
+        unknown = message.removeprefix("unrecognized arguments: ")
+        if unknown != message:
+            self._refuse(unknown.split()[0])
+        told = in_words(message, self.example)
+        # A value that won't do says by itself what is to be done.
+        is_value = message.startswith("argument ")
+        raise ConfigError(told if is_value else f"{told} (see {self.prog} --help)")
+
+    def _options(self) -> list[str]:
+        return [flag for action in self._actions for flag in action.option_strings]
+
+    def _refuse(self, argument: str) -> NoReturn:
+        name = argument.split("=")[0]
+        if name in self.instead:
+            raise ConfigError(f"{name}: {self.instead[name]}")
+        if argument.startswith("-"):
+            told = unknown_option(argument, self._options())
+        else:
+            told = f"'{argument}' is one argument too many"
+        raise ConfigError(f"{told} (see {self.prog} --help)")
+
+
+def as_type(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A function whose ValueError says in words what is wrong, as the type of an argument."""
+
+    def typed(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise ArgumentTypeError(str(error)) from None
+
+    return typed
 
 
 def add_model(parser: Options) -> None:

@@ -47,6 +47,7 @@ def _parser() -> OneLineParser:
         "fastnst export",
         description="Write a network as an ONNX file, for programs without fastnst. Before it gets "
         "its name it is run by ONNX Runtime at odd sizes and held against PyTorch.",
+        example="fastnst export wave",
     )
     add_model(parser)
     add_mix(parser)

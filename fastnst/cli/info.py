@@ -14,7 +14,10 @@ from fastnst.errors import EXIT_DONE, CheckpointError
 
 def run(argv: Sequence[str]) -> int:
     """Print what a checkpoint knows about itself."""
-    parser = OneLineParser("fastnst info", description="Print what a checkpoint knows.")
+    parser = OneLineParser(
+        "fastnst info", description="Print the details of a checkpoint.",
+        example="fastnst info wave",
+    )  # fmt: skip
     add_model(parser)
     parser.add_argument("--json", action="store_true", help="everything, as one JSON object")
     arguments = parser.parse_args(argv)

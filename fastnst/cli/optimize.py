@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastnst.cli.console import StatusLine, clock, say
-from fastnst.cli.options import parse_options
+from fastnst.cli.options import THE_LOSS, USUAL, parse_options
 from fastnst.config import OptimizeConfig
 from fastnst.machine.signals import EXIT_CODES
 
@@ -18,11 +18,23 @@ DESCRIPTION = (
     "Stylize one picture by optimization (Gatys et al. 2016): minutes instead of milliseconds, the "
     "very loss that 'fastnst train' minimizes. configs/optimize has the recipes of the literature."
 )
+GROUPS = {
+    USUAL: ("style", "content", "output", "size", "style_weight"),
+    "picture": (
+        "content_weight", "tv_weight", "style_size", "style_weights", "fit", "style_fit", "scales",
+        "init", "seed",
+    ),
+    "optimizer": (
+        "steps", "optimizer", "learning_rate", "beta1", "beta2", "epsilon", "device", "precision",
+    ),
+    "records": ("overwrite", "save_every", "statistics", "log_dir"),
+    **THE_LOSS,
+}  # fmt: skip
 
 
 def run(argv: Sequence[str]) -> int:
     """Parse, optimize, and say how it went."""
-    config = parse_options("fastnst optimize", DESCRIPTION, OptimizeConfig, list(argv))
+    config = parse_options("fastnst optimize", DESCRIPTION, OptimizeConfig, list(argv), GROUPS)
     from fastnst.optimize.run import optimize
 
     status = StatusLine()

@@ -2,79 +2,33 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
-import re
 import typing
-from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar
 
-import jsonargparse
-
-from fastnst.cli.yaml_files import check_config_files, one_as_list
-from fastnst.errors import ConfigError, nearest
+from fastnst.cli.console import OneLineParser, as_type, give
+from fastnst.cli.usage import is_optional, read_value
+from fastnst.cli.yaml_files import Given, read_config
+from fastnst.errors import EXIT_DONE, ConfigError, nearest
 
 Config = TypeVar("Config")
 
-
-class ConfigParser(jsonargparse.ArgumentParser):
-    """jsonargparse's parser, its errors raised as ConfigError."""
-
-    def parse_path(self, cfg_path: Any, *more: Any, **options: Any) -> Any:
-        """A configuration file; what takes several values may be given one without brackets."""
-        several = {action.dest for action in self._actions if action.nargs == "+"}
-        text = Path(cfg_path).read_text(encoding="utf-8")
-        return self.parse_string(one_as_list(text, several), cfg_path, *more, **options)
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise ConfigError(self._one_line(message)) from ex
-
-    def _one_line(self, message: str) -> str:
-        keys = [action.dest for action in self._actions if action.dest != "help"]
-        flags = [flag for action in self._actions for flag in action.option_strings]
-        unknown_key = re.search(r"(?:[Oo]ption|[Kk]ey) ['\"]([\w.-]+)['\"](?:$| is not)", message)
-        if unknown_key is not None and unknown_key[1] not in keys:
-            key = unknown_key[1]
-            return f"unknown key '{key}' in the configuration: did you mean {nearest(key, keys)}?"
-        unknown_flag = re.match(r"[Uu]nrecognized arguments: (\S+)", message)
-        if unknown_flag is not None:
-            flag = unknown_flag[1].split("=")[0]
-            if flag.startswith("-"):
-                return f"unknown option {flag}: did you mean {nearest(flag, flags)}?"
-            return f"unexpected argument {flag} (see {self.prog} --help)"
-        invalid = re.match(r"Parser key \"(\w+)\":(.*)", message, re.DOTALL)
-        if invalid is not None and invalid[1] != "config":
-            return f"{invalid[1]}: {' '.join(invalid[2].split())}"
-        return f"{' '.join(message.split())} (see {self.prog} --help)"
-
-
-def add_options(parser: ConfigParser, config: type[Any]) -> None:
-    """One flag for each field of the dataclass, and --config and --print_config.
-
-    ``image_size`` becomes --image-size; in YAML the key stays ``image_size``.
-    """
-    parser.add_argument(
-        "--config",
-        action=jsonargparse.ActionConfigFile,
-        help="YAML file of options; flags override it",
+# Groups of --help: their titles and the fields in each, the first one first.
+Groups = Mapping[str, Sequence[str]]
+USUAL = "the usual options"
+OTHERS = "more"
+FILES = "option files"
+THE_LOSS: Groups = {
+    "the loss in detail": (
+        "loss", "content_layers", "style_layers", "style_layer_weights", "pooling", "padding",
+        "backbone", "backbone_weights",
     )
-    hints = typing.get_type_hints(config)
-    for field in dataclasses.fields(config):
-        flag = "--" + field.name.replace("_", "-")
-        help = field.metadata["help"].replace("%", "%%")
-        kind = hints[field.name]
-        if kind is bool:
-            parser.add_argument(flag, action="store_true", help=help)
-        elif typing.get_origin(kind) is tuple:
-            element = typing.get_args(kind)[0]
-            metavar = "FILE" if element is Path else element.__name__.upper()
-            parser.add_argument(
-                flag, type=element, nargs="+", default=list(_default(field)), help=help,
-                metavar=metavar,
-            )  # fmt: skip
-        else:
-            parser.add_argument(flag, type=kind, default=field.default, help=help)
+}  # fmt: skip
 
 
 def parse_options(
@@ -82,28 +36,37 @@ def parse_options(
     description: str,
     config: type[Config],
     argv: list[str],
-    known: Callable[[Namespace], Mapping[str, Any]] = lambda _: {},
+    groups: Groups = MappingProxyType({}),
+    known: Callable[[argparse.Namespace], Mapping[str, Any]] = lambda _: {},
 ) -> Config:
-    """The dataclass filled from flags, YAML and defaults. Raises ConfigError.
+    """The dataclass filled from flags, YAML and defaults; --help has the fields in ``groups``, and
+    those that none names in one more.
 
-    ``known`` may give other defaults, by what was parsed.
+    ``known`` may give other defaults, by what was parsed. Raises ConfigError. --print_config prints
+    the values as YAML and exits, as --help does.
     """
-    check_config_files(argv)
-    parser = ConfigParser(prog=prog, description=description)
-    add_options(parser, config)
-    parsed = parser.parse_args(argv)
-    if others := known(parsed):
-        parser.set_defaults(_typed(config, others))
-        parsed = parser.parse_args(argv)
-    values: dict[str, Any] = {}
-    for field in dataclasses.fields(config):  # type: ignore[arg-type]
-        value = parsed[field.name]
-        values[field.name] = tuple(value) if isinstance(value, list) else value
+    parser = OneLineParser(
+        prog, description=description, argument_default=argparse.SUPPRESS,
+        usage=f"{prog} [-h] [options]",
+    )  # fmt: skip
+    _add_options(parser, config, groups)
+    flags = vars(parser.parse_args(argv))
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}  # type: ignore[arg-type]
+    printing = flags.pop("print_config", False)
+    given: dict[str, Any] = {}
+    for path in flags.pop("config", []):
+        given |= _values(path, read_config(path), config)
+    given |= {name: tuple(x) if isinstance(x, list) else x for name, x in flags.items()}
+    others = _typed(config, known(argparse.Namespace(**defaults | given)))
+    values = defaults | others | given
+    if printing:
+        give(_as_yaml(values))
+        raise SystemExit(EXIT_DONE)
     return config(**values)
 
 
 def _typed(config: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as a file has them, with paths made such."""
+    """Options as a run folder has them, with the types that ``config`` has."""
     hints = typing.get_type_hints(config)
     typed: dict[str, Any] = {}
     for name, value in values.items():
@@ -112,9 +75,107 @@ def _typed(config: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
             value = Path(value)
         elif Path in kinds and isinstance(value, list):
             value = [Path(part) for part in value]
-        typed[name] = value
+        typed[name] = tuple(value) if isinstance(value, list) else value
     return typed
 
 
-def _default(field: dataclasses.Field[Any]) -> Any:
-    return field.default
+def _add_options(parser: OneLineParser, config: type[Any], groups: Groups) -> None:
+    hints = typing.get_type_hints(config)
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    for title, names in {**groups, OTHERS: tuple(fields)}.items():
+        mine = [fields.pop(name) for name in names if name in fields]
+        group = parser.add_argument_group(title)
+        for field in mine:
+            _add_option(group, field, hints[field.name])
+    group = parser.add_argument_group(FILES)
+    group.add_argument(
+        "--config", type=Path, action="append", metavar="FILE",
+        help="YAML file of options, image_size: 256 for --image-size 256; flags override it",
+    )  # fmt: skip
+    group.add_argument(
+        "--print_config", "--print-config", action="store_true",
+        help="print all options as such a file, and exit",
+    )  # fmt: skip
+
+
+def _add_option(group: Any, field: dataclasses.Field[Any], hint: Any) -> None:
+    """``image_size`` becomes --image-size; in YAML the key stays ``image_size``."""
+    flag = "--" + field.name.replace("_", "-")
+    help = (field.metadata["help"] + _default_text(field)).replace("%", "%%")
+    if hint is bool:
+        group.add_argument(flag, action="store_true", help=help)
+        return
+    several = typing.get_origin(hint) is tuple
+    element = typing.get_args(hint)[0] if several else hint
+    group.add_argument(
+        flag, type=as_type(partial(read_value, element)), nargs="+" if several else None, help=help,
+        metavar=_metavar(field.name, element),
+    )  # fmt: skip
+
+
+def _default_text(field: dataclasses.Field[Any]) -> str:
+    """The default, where the help doesn't name one and it says something."""
+    help, default = field.metadata["help"], field.default
+    if "(default" in help or default in (None, "", (), False):
+        return ""
+    if isinstance(default, tuple):
+        return f" (default: {' '.join(map(str, default))})"
+    return f" (default: {default:g})" if isinstance(default, float) else f" (default: {default})"
+
+
+def _metavar(name: str, hint: Any) -> str:
+    kinds = (hint, *typing.get_args(hint))
+    if typing.get_origin(hint) is Literal:
+        return "|".join(typing.get_args(hint)) if len(typing.get_args(hint)) < 4 else "NAME"
+    if Path in kinds:
+        return "FOLDER" if name.endswith("dir") else "FILE"
+    if int in kinds or float in kinds:
+        return "N"
+    return "PATH" if name == "data" else "NAME"
+
+
+def _values(path: Path, given: Mapping[str, Given], config: type[Any]) -> dict[str, Any]:
+    """The values of a configuration file. Raises ConfigError."""
+    hints = typing.get_type_hints(config)
+    keys = [field.name for field in dataclasses.fields(config)]
+    values: dict[str, Any] = {}
+    for key, text in given.items():
+        if key not in keys:
+            raise ConfigError(
+                f"{path}: unknown key '{key}' in the configuration: did you mean "
+                f"{nearest(key, keys)}?"
+            )
+        try:
+            values[key] = _value(hints[key], text)
+        except ValueError as error:
+            raise ConfigError(f"{path}: {key}: {error}") from None
+    return values
+
+
+def _value(hint: Any, given: Given) -> Any:
+    if given is None:
+        if not is_optional(hint):
+            raise ValueError("its value is missing")
+        return None
+    if typing.get_origin(hint) is tuple:
+        # One painting or layer may stand without brackets.
+        several = [given] if isinstance(given, str) else given
+        return tuple(read_value(typing.get_args(hint)[0], text) for text in several)
+    if not isinstance(given, str):
+        raise ValueError(f"takes one value, not {len(given)}")
+    return read_value(hint, given)
+
+
+def _as_yaml(values: Mapping[str, Any]) -> str:
+    import yaml
+
+    plain = {
+        name: [_plain(one) for one in value] if isinstance(value, tuple) else _plain(value)
+        for name, value in values.items()
+    }
+    written: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    return written.rstrip("\n")
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value

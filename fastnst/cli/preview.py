@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from fastnst.cli.console import StatusLine, clock, say
-from fastnst.cli.options import parse_options
+from fastnst.cli.options import THE_LOSS, USUAL, parse_options
 from fastnst.config import PreviewConfig
 from fastnst.errors import EXIT_DONE
 
@@ -15,11 +15,17 @@ DESCRIPTION = (
     "weights give, by a short optimization with the very training loss. Each tile is labelled with "
     "the flag that 'fastnst train' takes; the middle column is what the given options mean."
 )
+GROUPS = {
+    USUAL: ("style", "content", "output", "size", "style_weight"),
+    "what is varied": ("content_weight", "tv_weight", "style_size", "style_weights"),
+    "run": ("steps", "device", "overwrite"),
+    **THE_LOSS,
+}
 
 
 def run(argv: Sequence[str]) -> int:
     """Parse, optimize the tiles, and say where the sheet is."""
-    config = parse_options("fastnst preview", DESCRIPTION, PreviewConfig, list(argv))
+    config = parse_options("fastnst preview", DESCRIPTION, PreviewConfig, list(argv), GROUPS)
     from fastnst.optimize.preview import preview
 
     status = StatusLine()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastnst.cli.console import StatusLine, clock, say
-from fastnst.cli.options import parse_options
+from fastnst.cli.options import THE_LOSS, USUAL, parse_options
 from fastnst.config import TrainConfig
 from fastnst.errors import EXIT_DONE
 from fastnst.machine.signals import EXIT_CODES
@@ -21,11 +21,31 @@ DESCRIPTION = (
     "Train a transfer network for one style. The result is a checkpoint for 'fastnst apply'; "
     "watch the run with 'tensorboard --logdir runs'."
 )
+GROUPS = {
+    USUAL: ("style", "data", "minutes", "output", "style_weight"),
+    "style and balance": (
+        "content_weight", "style_size", "style_weights", "tv_weight", "stability_weight",
+        "spectrum_weight", "style_ramp",
+    ),
+    "photographs and time": (
+        "steps", "image_size", "batch_size", "no_early_stop", "photo_cache", "workers",
+    ),
+    "network and optimizer": (
+        "network", "init", "optimizer", "learning_rate", "schedule", "gradient_clip", "seed",
+    ),
+    "device": ("device", "precision", "devices", "nodes", "strategy"),
+    "run and logs": (
+        "overwrite", "resume", "name", "log_dir", "log_every", "save_every", "validation_photos",
+    ),
+    **THE_LOSS,
+}  # fmt: skip
 
 
 def run(argv: Sequence[str]) -> int:
     """Parse, train, and say how it went."""
-    config = parse_options("fastnst train", DESCRIPTION, TrainConfig, list(argv), _of_resumed)
+    config = parse_options(
+        "fastnst train", DESCRIPTION, TrainConfig, list(argv), GROUPS, _of_resumed
+    )
     from fastnst.training.run import train
 
     status = StatusLine()

@@ -29,9 +29,10 @@ def parser() -> OneLineParser:
     """The command's arguments."""
     parser = OneLineParser(
         "fastnst validate",
-        description="Measure what a checkpoint is worth on photographs that training never saw: "
-        "how many iterations of L-BFGS reach its loss (Johnson et al. 2016, section 4.1), how much "
-        "the results look like the painting, and how much of the photographs is left in them.",
+        description="Measure how good a style is on photographs that training never saw: how much "
+        "the results look like the painting, how much of the photographs is left in them, and how "
+        "many iterations of L-BFGS reach its loss (Johnson et al. 2016, section 4.1).",
+        example="fastnst validate wave --data photos/",
     )
     add_model(parser)
     parser.add_argument(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import yaml
@@ -17,19 +16,16 @@ MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
 
 
-def check_config_files(argv: Sequence[str]) -> None:
-    """Raises ConfigError where a file that --config names in ``argv`` is no plain configuration."""
-    for flag, following in zip(argv, [*argv[1:], ""], strict=False):
-        if flag == "--config":
-            _check(Path(following))
-        elif flag.startswith("--config="):
-            _check(Path(flag.removeprefix("--config=")))
+# A key's value as it is written: nothing, a text, or several.
+Given = None | str | list[str]
 
 
-def _check(path: Path) -> None:
-    """A mapping of keys that come once, without references, and not too large.
+def read_config(path: Path) -> dict[str, Given]:
+    """A configuration file: its keys and their values as they are written, 2e-2 among them.
 
-    Nine levels of references, each to nine of the level before, would otherwise fill the memory.
+    Raises ConfigError where it is no plain configuration: a mapping of keys that come once, not too
+    large, without references. Nine levels of these, each to nine of the level before, would fill
+    the memory.
     """
     try:
         # A device or a pipe may never end.
@@ -43,40 +39,37 @@ def _check(path: Path) -> None:
     except OSError as error:
         raise ConfigError(f"{path}: can't be read ({reason(error)})") from error
     try:
-        depth = 0
-        for event in yaml.parse(text, yaml.SafeLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if depth > MAX_DEPTH:
-                raise ConfigError(f"{path}: nested too deeply")
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                raise ConfigError(f"{path}: references (& and *) are not taken")
-            if getattr(event, "tag", None):
-                raise ConfigError(f"{path}: tags ({event.tag}) are not taken in a configuration")
+        _check(path, text)
         document = yaml.compose(text, yaml.SafeLoader)
     except yaml.YAMLError as error:
         where = " ".join(str(error).split())
         raise ConfigError(f"{path}: not YAML as a configuration has it ({where[:200]})") from error
     _check_keys(path, document)
+    pairs = [] if document is None else document.value
+    return {key.value: _given(path, key.value, value) for key, value in pairs}
 
 
-def one_as_list(text: str, keys: Collection[str]) -> str:
-    """A checked configuration in which each of ``keys`` with a single value has a list of it."""
-    document = yaml.compose(text, yaml.SafeLoader)
-    if document is None:
-        return text
-    document.value = [
-        (key, _listed(value) if key.value in keys else value) for key, value in document.value
-    ]
-    # Nodes, not values: each stays written as it was, 2e-2 among them.
-    written: str = yaml.serialize(document, Dumper=yaml.SafeDumper, allow_unicode=True)
-    return written
+def _check(path: Path, text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ConfigError(f"{path}: nested too deeply")
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise ConfigError(f"{path}: references (& and *) are not taken")
+        if getattr(event, "tag", None):
+            raise ConfigError(f"{path}: tags ({event.tag}) are not taken in a configuration")
 
 
-def _listed(value: yaml.Node) -> yaml.Node:
-    if not isinstance(value, yaml.ScalarNode) or value.tag == "tag:yaml.org,2002:null":
-        return value
-    return yaml.SequenceNode("tag:yaml.org,2002:seq", [value])
+def _given(path: Path, key: str, node: yaml.Node) -> Given:
+    if isinstance(node, yaml.ScalarNode):
+        return None if node.tag == "tag:yaml.org,2002:null" else str(node.value)
+    inner = node.value if isinstance(node, yaml.SequenceNode) else [node]
+    if not all(isinstance(one, yaml.ScalarNode) for one in inner):
+        line = node.start_mark.line + 1
+        raise ConfigError(f"{path}: line {line}: '{key}' takes a value, or several in brackets")
+    return [str(one.value) for one in inner]
 
 
 def _check_keys(path: Path, document: yaml.Node | None) -> None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from fastnst.errors import ConfigError
+from fastnst.errors import ConfigError, as_share
 
 
 def option(default: Any, help: str, **metadata: Any) -> Any:
@@ -39,4 +39,5 @@ def require(name: str, value: float | None, *, minimum: float, maximum: float = 
         bounds = f"at least {minimum:g}"
         if math.isfinite(maximum):
             bounds = f"from {minimum:g} to {maximum:g}"
-        raise ConfigError(f"{name} must be a number {bounds}, not {value}")
+        meant = as_share(value) if maximum == 1 else ""
+        raise ConfigError(f"{name} must be a number {bounds}, not {value}{meant}")

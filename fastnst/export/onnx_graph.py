@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fastnst.errors import ConfigError
+from fastnst.machine.parts import install
 from fastnst.networks.architecture import (
     BINOMIAL,
     EPSILON,
@@ -81,7 +82,7 @@ def _onnx() -> Any:
     try:
         import onnx
     except ImportError as error:
-        told = "to export takes the package onnx: pip install 'fastnst[export]'"
+        told = f"the package onnx is not installed: {install('export')}"
         raise ConfigError(told) from error
     return onnx
 

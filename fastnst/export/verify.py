@@ -13,6 +13,7 @@ import numpy as np
 
 from fastnst.errors import ConfigError
 from fastnst.export.onnx_graph import INPUT, Io
+from fastnst.machine.parts import install
 
 # Height and width: the smallest, thinner than the padding, no multiples of 4, either way round.
 SIZES = ((1, 1), (3, 50), (17, 2), (64, 64), (257, 131), (131, 257), (383, 510))
@@ -80,7 +81,7 @@ def onnx_runtime(content: bytes, threads: int = 0) -> Callable[[np.ndarray], np.
         import onnxruntime
     except ImportError as error:
         raise ConfigError(
-            "to check what was exported takes ONNX Runtime: pip install 'fastnst[export]'"
+            f"the package onnxruntime is not installed: {install('export')}"
         ) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

@@ -128,14 +128,15 @@ def _no_file(path: Path) -> str:
         return f"{path}: a device or a pipe, which is not opened; {FROM_A_PIPE}"
     if address := address_of(path):
         return f"{address}: an address, and fastnst reads files; fetch it first"
-    return f"{path}: no such file"
+    # What has no suffix may have been meant as either.
+    return f"{path}: no such file" + ("" if path.suffix else " or folder")
 
 
 def _describe(path: PictureFile, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         kind = kind_of(head_of(path))
         if not kind and vips.is_tiff(path):
-            kind = "a TIFF of a kind that pip install 'fastnst[large]' may read"
+            kind = "a TIFF of a kind that pip install 'pyvips[binary]' may read"
         return f"unknown format: {kind}" if kind else "unknown format"
     return _told(error)
 
@@ -202,7 +203,7 @@ def _check_size(path: PictureFile, image: Any, max_pixels: int | None, default: 
     raise TooLargeError(
         f"{path}: {image.width} x {image.height} pixels are more than fastnst reads "
         f"({limit / 1e6:g} megapixels); make it smaller"
-        + (", or pip install 'fastnst[large]'" if could_be_read else "")
+        + (", or pip install 'pyvips[binary]'" if could_be_read else "")
     )
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from fastnst.errors import ImageReadError
 from fastnst.image.in_memory import PictureFile, for_pillow
+from fastnst.machine.parts import install
 
 SUFFIXES = frozenset((".heic", ".heif", ".hif"))
-INSTALL = "pip install 'fastnst[heif]'"
+INSTALL = install("heif")
 
 
 def is_there() -> bool:
@@ -25,6 +26,6 @@ def opened(file: PictureFile) -> Any:
     try:
         from pi_heif import HeifImageFile
     except (ImportError, OSError) as error:
-        raise ImageReadError(f"{file}: a HEIC picture; {INSTALL} reads it") from error
+        raise ImageReadError(f"{file}: a HEIC picture; {INSTALL} to read it") from error
     # Called by itself: to register it would change Pillow for the whole process.
     return HeifImageFile(for_pillow(file))

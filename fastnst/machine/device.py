@@ -25,9 +25,18 @@ def choose_device(name: str = "auto") -> torch.device:
         torch.empty(1, device=device)
     # What a missing driver raises differs by device: RuntimeError, AssertionError, ...
     except Exception as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError(f"device '{name}' can't be used here ({why})") from error
+        raise ConfigError(f"device '{name}' can't be used here: {_choices()}") from error
     return device
+
+
+def _choices() -> str:
+    """The devices that are here, in words."""
+    there = ["cpu"]
+    if torch.cuda.is_available():
+        there += [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        there.append("mps")
+    return f"there is {' and '.join(there)}" + (" alone" if len(there) == 1 else "")
 
 
 def has_bfloat16(device: torch.device) -> bool:

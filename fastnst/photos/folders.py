@@ -116,7 +116,7 @@ def is_left_out(name: str) -> bool:
 
 def _kind(suffix: str) -> str:
     if suffix in heif.SUFFIXES:
-        return f"HEIC: {heif.INSTALL} reads them"
+        return f"HEIC: {heif.INSTALL} to read them"
     if suffix in raw.SUFFIXES:
         return "raw: fastnst reads none; develop them into TIFF or JPEG"
     other = OTHER_PICTURES.get(suffix)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnst.errors import ConfigError
+from fastnst.errors import ConfigError, as_share
 from fastnst.stylize.bands import Pixels, Size, each_band
 from fastnst.stylize.coarse_to_fine import Network, painted
 
@@ -37,7 +37,8 @@ class Effects:
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
-            raise ConfigError(f"strength must be a number from 0 to 1, not {self.strength}")
+            told = f"strength must be a number from 0 to 1, not {self.strength:g}"
+            raise ConfigError(told + as_share(self.strength))
         size: object = self.stroke_size
         known = isinstance(size, int | float) and SMALLEST_STROKES <= size <= LARGEST_STROKES
         if size != "auto" and not known:

@@ -89,7 +89,7 @@ def _found(inputs: Sequence[Path], output: Path | None, notify: Notify) -> Itera
         files = sorted(found.pictures + found.clips)
         if not is_installed():
             files = found.pictures
-            found.passed += Counter({f"clip: {INSTALL} reads them": len(found.clips)})
+            found.passed += Counter({f"clip: {INSTALL} to read them": len(found.clips)})
         if not files:
             told = found.told()
             raise ConfigError(

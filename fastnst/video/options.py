@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from fastnst.errors import ClipReadError, ClipWriteError, ConfigError
+from fastnst.errors import ClipReadError, ClipWriteError, ConfigError, as_share
+from fastnst.machine.parts import install
 
 if TYPE_CHECKING:
     from fastnst.image.in_memory import PictureFile
@@ -19,7 +20,7 @@ READ_ONLY = frozenset(
     (".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp", ".ogv", ".vob")
 )
 CODECS = ("auto", "h264", "hevc", "av1", "vp9", "ffv1")
-INSTALL = "pip install 'fastnst[video]'"
+INSTALL = install("video")
 # How much of what was shown before stays, unless told, where OpenCV is there: halves flicker or
 # better, and keeps nothing for long.
 USUAL_SMOOTH = 0.7
@@ -60,7 +61,8 @@ class ClipOptions:
         if self.quality is not None and not 0 <= self.quality <= 63:
             raise ConfigError(f"quality must be a whole number from 0 to 63, not {self.quality}")
         if self.smooth is not None and not 0 <= self.smooth <= 1:
-            raise ConfigError(f"smooth must be a number from 0 to 1, not {self.smooth}")
+            told = f"smooth must be a number from 0 to 1, not {self.smooth:g}"
+            raise ConfigError(told + as_share(self.smooth))
         if not 1 <= self.paint_every <= FARTHEST:
             raise ConfigError(
                 f"paint_every must be a whole number from 1 to {FARTHEST}, not {self.paint_every}"
@@ -97,7 +99,7 @@ def _has_opencv(option: str, asked: bool, without: str) -> bool:
         if error.name != "cv2":
             raise ConfigError(f"{without} does without OpenCV, which fails: {error}") from error
         if asked:
-            raise ConfigError(f"{option} takes OpenCV: {INSTALL}") from error
+            raise ConfigError(f"{option} needs OpenCV: {INSTALL}") from error
         return False
     return True
 
@@ -119,7 +121,7 @@ def require_av(path: Path) -> None:
         import av  # noqa: F401
     except ImportError as error:
         why = "" if error.name == "av" else f" ({error})"
-        raise ClipReadError(f"{path}: a clip, which takes PyAV: {INSTALL}{why}") from error
+        raise ClipReadError(f"{path}: a clip, which needs PyAV: {INSTALL}{why}") from error
 
 
 def written_clip_suffix(source: Path) -> str:

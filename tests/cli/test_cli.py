@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +18,11 @@ from PIL import Image
 
 from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.checkpoint.description import KEY
-from fastnst.checkpoint.shipped import shipped_models
+from fastnst.checkpoint.shipped import named_models, shipped_models
 from fastnst.cli import main
 from fastnst.cli.console import bar
+from fastnst.cli.options import parse_options
+from fastnst.config import TrainConfig
 from fastnst.errors import EXIT_DONE, EXIT_PARTIAL, EXIT_USAGE
 from fastnst.image import read_image
 from fastnst.stylize.stylizer import Stylizer
@@ -118,6 +122,50 @@ def test_train_without_style_or_data_says_what_is_missing(style, capsys):
     assert "--data PATH" in one_line(capsys)
 
 
+def test_the_usual_options_come_first_in_help_and_types_are_words(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    told = capsys.readouterr().out
+    flags = re.findall(r"^  (--[\w-]+)", told, re.MULTILINE)
+    assert flags[:5] == ["--style", "--data", "--minutes", "--output", "--style-weight"]
+    fields = ["--" + field.name.replace("_", "-") for field in dataclasses.fields(TrainConfig)]
+    assert sorted(flags) == sorted([*fields, "--config", "--print_config"])
+    assert not re.search(r"type:|Literal|<class|null|None", told)
+    titles = re.findall(r"^([a-z].*):$", told, re.MULTILINE)
+    assert len(titles) > 5
+
+
+def test_a_printed_configuration_is_read_as_it_was(tmp_path, capsys):
+    given = ["--style", "a.jpg", "b, c.jpg", "--data", "photos", "--learning-rate", "2e-3",
+             "--no-early-stop", "--style-layers", "rgb", "relu3_1/2", "--name", "no"]  # fmt: skip
+    with pytest.raises(SystemExit):
+        main(["train", *given, "--print_config"])
+    config = tmp_path / "c.yaml"
+    config.write_text(capsys.readouterr().out)
+    read = parse_options("train", "", TrainConfig, ["--config", str(config)])
+    assert read == parse_options("train", "", TrainConfig, given)
+    assert read.style == (Path("a.jpg"), Path("b, c.jpg"))
+    assert (read.name, read.no_early_stop, read.minutes) == ("no", True, None)
+
+
+@pytest.mark.parametrize(
+    ("yaml", "message"),
+    [
+        ("image_size: big", "image_size: 'big' is not a whole number"),
+        ("no_early_stop: perhaps", "no_early_stop: 'perhaps' is neither true nor false"),
+        ("network: [fast, johnson]", "network: takes one value, not 2"),
+        ("style_weights: [1, x]", "style_weights: 'x' is not a number"),
+        ("data:", "data: its value is missing"),
+        ("loss: {a: b}", "line 1: 'loss' takes a value, or several in brackets"),
+    ],
+)
+def test_a_wrong_value_in_a_configuration_is_told_in_words(yaml, message, tmp_path, capsys):
+    config = tmp_path / "c.yaml"
+    config.write_text(yaml)
+    assert main(["train", "--config", str(config)]) == EXIT_USAGE
+    assert f"{config}: {message}" in one_line(capsys)
+
+
 def test_flags_override_yaml_which_overrides_defaults(tmp_path, capsys):
     config = tmp_path / "c.yaml"
     config.write_text("image_size: 96\nbatch_size: 3\nstyle: [a.jpg]\n")
@@ -172,6 +220,27 @@ def test_a_shipped_style_is_applied_by_name_and_a_file_comes_first(
     capsys.readouterr()
     assert main(["info", "wafe"]) == EXIT_USAGE
     assert "no style of that name comes with fastnst: did you mean wave" in one_line(capsys)
+
+
+def test_styles_are_listed_with_painters_and_sizes_and_shown_on_a_sheet(tmp_path, capsys):
+    sheet = tmp_path / "sheet.png"
+    assert main(["styles", "--sheet", str(sheet), "--size", "32"]) == EXIT_DONE
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in told] == list(named_models())
+    [wave] = [line for line in told if line.startswith("wave ")]
+    assert "1.2 MB" in wave
+    assert "Katsushika Hokusai" in wave
+    with Image.open(sheet) as opened:
+        assert opened.width > 32 * 4
+        assert opened.convert("L").getextrema()[1] > 200
+    assert main(["styles", "--json"]) == EXIT_DONE
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["name"]: row["bytes"] for row in rows} == {
+        name: path.stat().st_size for name, path in named_models().items()
+    }
+    assert all(row["painter"] and row["title"] for row in rows)
+    assert main(["styles", "--sheet", str(sheet)]) == EXIT_USAGE
+    assert "exists already" in one_line(capsys)
 
 
 def test_gallery_shows_the_photograph_in_every_shipped_style(picture, tmp_path, capsys):
@@ -239,7 +308,7 @@ def test_existing_results_are_kept_unless_overwrite(model, picture, tmp_path, ca
         (["{picture}", "--output", "{picture}/"], "is a file, but a folder is needed"),
         (["{picture}", "{tmp}/a/photo.jpg", "--output", "{model}"], "is a file"),
         (["{picture}", "--output", "{model}/out/x.jpg"], "can't be written to"),
-        ([], "required: INPUT"),
+        ([], "which picture? as in: fastnst apply wave photo.jpg"),
         (["{picture}", "--device", "toaster"], "device 'toaster'"),
     ],
 )

@@ -15,7 +15,7 @@ from helpers import contents, make_picture, one_line
 
 from fastnst.checkpoint.contents import save_checkpoint
 from fastnst.cli import main
-from fastnst.cli.yaml_files import check_config_files
+from fastnst.cli.yaml_files import read_config
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, ConfigError
 
 
@@ -35,16 +35,39 @@ def place(tmp_path_factory) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["apply", "wave", "p.png", "--strenght", "1"], "unrecognized arguments: --strenght"),
-        (["apply", "wave", "p.png", "--strength", "much"], "invalid float value: 'much'"),
-        (["apply", "wave", "p.png", "--max-size", "1e3"], "invalid int value: '1e3'"),
+        (["apply", "--strenght", "1"], "unknown option --strenght: did you mean --strength"),
+        (["apply", "wave", "p.png", "--strength", "much"], "--strength: 'much' is not a number"),
+        (["apply", "wave", "p.png", "--strength", "60"], "not 60: did you mean 0.6?"),
+        (["apply", "wave", "p.png", "--strength", "60%"], "from 0 to 1: did you mean 0.6?"),
+        (["apply", "wave", "p.png", "--smooth", "70"], "not 70: did you mean 0.7?"),
+        (["apply", "wave", "p.png", "--style-mix", "udnie:40"], "not 40: did you mean 0.4?"),
+        (["apply", "wave", "absent"], "absent: no such file or folder"),
+        (["apply", "wave", "p.png", "--engine", "torch", "--device", "gpu"], "'gpu' can't be used"),
+        (["apply", "wave", "p.png", "--max-size", "1e3"], "'1e3' is not a whole number"),
+        (["apply", "wave", "p.png", "--output"], "--output: its value is missing"),
+        # No option is taken for a longer one.
+        (["apply", "--style", "wave", "p.png"], "the style comes first, without an option"),
+        (["apply", "wave", "p.png", "--over"], "unknown option --over: did you mean --overwrite"),
+        (["apply", "wave", "p.png", "-o", "x"], "unknown option -o: did you mean --output or --ov"),
+        (["train", "--styl", "a.jpg"], "unknown option --styl: did you mean --style"),
+        (["train", "--minutes", "abc"], "--minutes: 'abc' is not a number"),
+        (["train", "--network", "big"], "--network: 'big' is neither fast nor johnson"),
+        (["train", "--loss", "moment"], "and pytorch: did you mean moments?"),
+        (["train", "--style-weights", "1", "x"], "--style-weights: 'x' is not a number"),
+        (["gallery", "--sise", "3"], "unknown option --sise: did you mean --size"),
+        (["serve", "--prot", "3"], "unknown option --prot: did you mean --port"),
+        (["--verison"], "unknown option --verison: did you mean --version"),
+        (["list"], "no command 'list': did you mean styles?"),
         (["apply", "wave", "p.png", "--max-memory", "lots"], "'lots' is no size in bytes"),
         (["apply", "wave", "p.png", "--tile", "3"], "'3' is neither auto, off nor rows"),
-        (["apply", "wave", "p.png", "--engine", "tpu"], "invalid choice: 'tpu'"),
+        (
+            ["apply", "wave", "p.png", "--engine", "tpu"],
+            "'tpu' is none of auto, torch and openvino",
+        ),
         (["preview", "--stile", "a.jpg"], "unknown option --stile: did you mean --style"),
         (["optimize", "--sizes", "3"], "unknown option --sizes: did you mean --size"),
-        (["validate"], "required: MODEL"),
-        (["info", "wave", "x"], "unrecognized arguments: x"),
+        (["validate"], "which style and which --data? as in: fastnst validate wave"),
+        (["info", "wave", "x"], "'x' is one argument too many"),
     ],
 )
 def test_a_wrong_option_is_named(arguments, message, place, capsys, monkeypatch):
@@ -116,7 +139,7 @@ def test_a_configuration_is_a_file(tmp_path):
     os.mkfifo(tmp_path / "pipe.yaml")
     for name, message in (("pipe.yaml", "is no file"), (".", "is no file"), ("x.yaml", "can't be")):
         with pytest.raises(ConfigError, match=message):
-            check_config_files(["--config", str(tmp_path / name)])
+            read_config(tmp_path / name)
 
 
 # F4: streams. Children, since what counts is the process's own descriptors.

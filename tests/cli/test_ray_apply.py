@@ -238,7 +238,7 @@ def test_without_ray_a_line_says_what_to_install(photos, tmp_path):
         capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path},
     )  # fmt: skip
     assert child.returncode == 2
-    assert child.stderr == "fastnst: error: Ray is not installed: pip install 'fastnst[ray]'\n"
+    assert child.stderr == "fastnst: error: Ray is not installed: pip install 'ray[data]'\n"
 
 
 # With Ray itself.

@@ -55,7 +55,7 @@ def test_a_heic_without_the_extra_is_a_line(photo, model, capsys, monkeypatch):
     # As though it could not be imported.
     monkeypatch.setitem(sys.modules, "pi_heif", None)
     assert main(["apply", str(model), str(photo)]) == EXIT_USAGE
-    assert "IMG_1.HEIC: a HEIC picture; pip install 'fastnst[heif]' reads it" in one_line(capsys)
+    assert "IMG_1.HEIC: a HEIC picture; pip install pi-heif to read it" in one_line(capsys)
     assert files(photo.parent) == {Path("IMG_1.HEIC")}
 
 

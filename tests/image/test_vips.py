@@ -144,7 +144,7 @@ def test_without_it_the_refusal_names_the_extra(missing, large, tmp_path, monkey
         raise missing("no pyvips, or no libvips")
 
     monkeypatch.setattr(vips, "_library", absent)
-    with pytest.raises(ImageReadError, match=r"20 x 40 pixels.*pip install 'fastnst\[large\]'"):
+    with pytest.raises(ImageReadError, match=r"20 x 40 pixels.*pip install 'pyvips\[binary\]'"):
         read_decoded(large)
     # Where the limit is the user's, or libvips has no loader, it would not help.
     make_picture(20, 40).save(tmp_path / "x.bmp")

@@ -88,7 +88,9 @@ def log_configuration(logger: TensorBoardLogger, description: dict[str, Any]) ->
 
 def log_outcome(logger: TensorBoardLogger, description: dict[str, Any], finished: bool) -> None:
     """The hyper-parameters beside the held-out losses they led to; closes the logger."""
-    losses = {f"held_out/{name}": value for name, value in description["losses"].items()}
+    # By names of their own, at step 0: TensorBoard takes a step that comes again in a curve for a
+    # restart and drops what came after it.
+    losses = {f"outcome/{name}": value for name, value in description["losses"].items()}
     logger.log_hyperparams(_flat(description), losses)
     logger.finalize("success" if finished else "aborted")
 
