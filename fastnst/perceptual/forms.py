@@ -29,14 +29,16 @@ from fastnst.perceptual.terms import (
 @dataclass(frozen=True)
 class View:
     """What a term may look at: the features (B, C, H, W) of the stylized image and of its content
-    image, and the statistics of both the stylized image and the style, by layer; ``pixels`` is the
-    count of the picture's.
+    image, and the statistics of both the stylized image and the style, by layer; ``least`` is the
+    mean square that a content image's features count as at least, ``pixels`` the count of the
+    picture's.
     """
 
     features: Features
     content: Features
     statistics: Mapping[str, Statistics]
     style: Mapping[str, Statistics]
+    least: Mapping[str, float]
     pixels: int
 
 
@@ -68,12 +70,8 @@ class LossForm:
     mean_of_layers: bool
 
 
-def _content(distance: Callable[[Tensor, Tensor], Tensor]) -> Term:
-    return Term(
-        "content", "content_weight",
-        lambda config: config.content_layers,
-        lambda view, layer: distance(view.features[layer], view.content[layer]),
-    )  # fmt: skip
+def _content(at: Callable[[View, str], Tensor]) -> Term:
+    return Term("content", "content_weight", lambda config: config.content_layers, at)
 
 
 def _style(at: Callable[[View, str], Tensor]) -> Term:
@@ -90,12 +88,20 @@ def _total_variation(distance: Callable[[Tensor], Tensor]) -> Term:
     )  # fmt: skip
 
 
-def _content_mean(features: Tensor, target: Tensor) -> Tensor:
-    return content_loss(features, target, relative=False)
+def _content_relative(view: View, layer: str) -> Tensor:
+    return content_loss(view.features[layer], view.content[layer], least=view.least[layer])
 
 
-def _content_half_sum(features: Tensor, target: Tensor) -> Tensor:
-    return content_loss_sum(features, target) / 2
+def _content_mean(view: View, layer: str) -> Tensor:
+    return content_loss(view.features[layer], view.content[layer], relative=False)
+
+
+def _content_sum(view: View, layer: str) -> Tensor:
+    return content_loss_sum(view.features[layer], view.content[layer])
+
+
+def _content_half_sum(view: View, layer: str) -> Tensor:
+    return _content_sum(view, layer) / 2
 
 
 def _moments(view: View, layer: str) -> Tensor:
@@ -132,7 +138,7 @@ def _positions(view: View, layer: str) -> int:
 
 def _gram_form(
     normalization: str,
-    content: Callable[[Tensor, Tensor], Tensor],
+    content: Callable[[View, str], Tensor],
     style: Callable[[View, str], Tensor],
     total_variation: Callable[[Tensor], Tensor],
     mean_of_layers: bool,
@@ -145,12 +151,12 @@ FORMS: Mapping[str, LossForm] = {
     # Every term a ratio, the style by mean and covariance: see content_loss and moments_loss.
     "moments": LossForm(
         MOMENTS,
-        (_content(content_loss), _style(_moments), _total_variation(total_variation_loss)),
+        (_content(_content_relative), _style(_moments), _total_variation(total_variation_loss)),
         mean_of_layers=True,
     ),
     # The same by Gram matrices: see style_loss.
     "relative": _gram_form(
-        "positions", content_loss, _gram_relative, total_variation_loss, mean_of_layers=True
+        "positions", _content_relative, _gram_relative, total_variation_loss, mean_of_layers=True
     ),
     # Johnson et al. (2016), eq. 2 to 4.
     "johnson": _gram_form(
@@ -165,13 +171,13 @@ FORMS: Mapping[str, LossForm] = {
         "positions", _content_mean, _gram_mean, total_variation_sum, mean_of_layers=True
     ),
     "keras": _gram_form(
-        "none", content_loss_sum, _gram_keras, total_variation_power, mean_of_layers=True
+        "none", _content_sum, _gram_keras, total_variation_power, mean_of_layers=True
     ),
     "eager": _gram_form(
         "none", _content_mean, _gram_gatys, total_variation_loss, mean_of_layers=True
     ),
     "eager-sum": _gram_form(
-        "none", content_loss_sum, _gram_gatys, total_variation_loss, mean_of_layers=True
+        "none", _content_sum, _gram_gatys, total_variation_loss, mean_of_layers=True
     ),
     "pytorch": _gram_form(
         "none", _content_mean, _gram_pytorch, total_variation_loss, mean_of_layers=False

@@ -14,11 +14,13 @@ from torch import Tensor, nn
 
 from fastnst.config import LossConfig
 from fastnst.errors import BackboneError, ConfigError
-from fastnst.perceptual.backbone import Backbone, Features
+from fastnst.perceptual.backbone import Backbone, Features, smallest_side
 from fastnst.perceptual.forms import FORMS, Term, View
 from fastnst.perceptual.style_statistics import Statistics
-from fastnst.perceptual.terms import EPSILON
+from fastnst.perceptual.terms import EPSILON, LEAST_CONTENT
 
+# Pixels a side of the white picture that features are held against.
+WHITE_SIDE = 64
 # The style's statistics by layer, such as {"relu3_1": {"mean": (C,), "covariance": (C, C)}}.
 Targets = Mapping[str, Statistics]
 
@@ -49,6 +51,16 @@ def style_targets(
         layer: summary.pooled([one[layer] for one in found], shares)
         for layer in config.style_layers
     }
+
+
+def least_squares(backbone: Backbone, config: LossConfig) -> dict[str, float]:
+    """The mean square that a content image's features count as at least, at each content layer."""
+    layers = config.content_layers
+    side = max(WHITE_SIDE, smallest_side(layers))
+    white = torch.ones(1, 3, side, side, device=backbone.mean.device)
+    with torch.no_grad():
+        found = backbone(white, layers, config.pooling, config.padding)
+    return {layer: LEAST_CONTENT * float(found[layer].square().mean()) for layer in layers}
 
 
 def _first(statistics: Statistics) -> Statistics:
@@ -138,6 +150,7 @@ class PerceptualLoss(nn.Module):
         self.config = config
         self.form = FORMS[config.loss]
         self.weights = {term.name: float(getattr(config, term.weight)) for term in self.form.terms}
+        self._least = least_squares(backbone, config)
         self._names: dict[str, dict[str, str]] = {}
         for layer in config.style_layers:
             self._keep(layer, targets.get(layer, {}))
@@ -186,6 +199,7 @@ class PerceptualLoss(nn.Module):
             content_features,
             {layer: self.form.summary.of(features[layer]) for layer in config.style_layers},
             self.targets,
+            self._least,
             stylized.shape[-2] * stylized.shape[-1],
         )
         values = {
