@@ -47,7 +47,8 @@ class Seen:
 @dataclass(frozen=True)
 class View:
     """What a term may look at: the stylized image and its content image; the statistics by style
-    layer, of the stylized image and of the style; the style's spectrum; and for terms of the
+    layer, of the stylized image and of the style; ``least``, the mean square that a content image's
+    features count as at least; the style's spectrum; and for terms of the
     network the network itself, and by how many pixels, across and down, to move its picture.
     """
 
@@ -56,6 +57,7 @@ class View:
     content: Seen
     statistics: Mapping[str, Statistics]
     style: Mapping[str, Statistics]
+    least: Mapping[str, float]
     spectrum: Spectrum
     network: Network | None = None
     move: tuple[int, int] = (1, 1)
@@ -99,14 +101,11 @@ class LossForm:
     mean_of_layers: bool
 
 
-def _content(distance: Callable[[Tensor, Tensor], Tensor]) -> Term:
-    def values(view: View) -> Mapping[str, Tensor]:
-        ours, theirs = view.stylized.features, view.content.features
-        return {layer: distance(ours[layer], theirs[layer]) for layer in view.config.content_layers}
-
+def _content(at: Callable[[View, str], Tensor]) -> Term:
     return Term(
-        "content", "content_weight", values, lambda config: config.content_layers,
-        by_layer=True, of_content=True,
+        "content", "content_weight",
+        lambda view: {layer: at(view, layer) for layer in view.config.content_layers},
+        lambda config: config.content_layers, by_layer=True, of_content=True,
     )  # fmt: skip
 
 
@@ -172,12 +171,24 @@ OF_NETWORK = (
 )  # fmt: skip
 
 
-def _content_mean(features: Tensor, target: Tensor) -> Tensor:
-    return content_loss(features, target, relative=False)
+def _content_relative(view: View, layer: str) -> Tensor:
+    return content_loss(*_both(view, layer), least=view.least[layer])
 
 
-def _content_half_sum(features: Tensor, target: Tensor) -> Tensor:
-    return content_loss_sum(features, target) / 2
+def _content_mean(view: View, layer: str) -> Tensor:
+    return content_loss(*_both(view, layer), relative=False)
+
+
+def _content_sum(view: View, layer: str) -> Tensor:
+    return content_loss_sum(*_both(view, layer))
+
+
+def _content_half_sum(view: View, layer: str) -> Tensor:
+    return _content_sum(view, layer) / 2
+
+
+def _both(view: View, layer: str) -> tuple[Tensor, Tensor]:
+    return view.stylized.features[layer], view.content.features[layer]
 
 
 def _moments(view: View, layer: str) -> Tensor:
@@ -220,7 +231,7 @@ def _positions(view: View, layer: str) -> int:
 
 def _gram_form(
     normalization: str,
-    content: Callable[[Tensor, Tensor], Tensor],
+    content: Callable[[View, str], Tensor],
     style: Callable[[View, str], Tensor],
     total_variation: Callable[[Tensor], Tensor],
     mean_of_layers: bool,
@@ -234,7 +245,7 @@ FORMS: Mapping[str, LossForm] = {
     "moments": LossForm(
         MOMENTS,
         (
-            _content(content_loss),
+            _content(_content_relative),
             _style(_moments),
             _total_variation(total_variation_loss),
             *LEGIBILITY,
@@ -245,7 +256,7 @@ FORMS: Mapping[str, LossForm] = {
     "relative": LossForm(
         gram_summary("positions"),
         (
-            _content(content_loss),
+            _content(_content_relative),
             _style(_gram_relative),
             _total_variation(total_variation_loss),
             *LEGIBILITY,
@@ -265,13 +276,13 @@ FORMS: Mapping[str, LossForm] = {
         "positions", _content_mean, _gram_mean, total_variation_sum, mean_of_layers=True
     ),
     "keras": _gram_form(
-        "none", content_loss_sum, _gram_keras, total_variation_power, mean_of_layers=True
+        "none", _content_sum, _gram_keras, total_variation_power, mean_of_layers=True
     ),
     "eager": _gram_form(
         "none", _content_mean, _gram_gatys, total_variation_loss, mean_of_layers=True
     ),
     "eager-sum": _gram_form(
-        "none", content_loss_sum, _gram_gatys, total_variation_loss, mean_of_layers=True
+        "none", _content_sum, _gram_gatys, total_variation_loss, mean_of_layers=True
     ),
     "pytorch": _gram_form(
         "none", _content_mean, _gram_pytorch, total_variation_loss, mean_of_layers=False

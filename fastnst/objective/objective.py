@@ -13,12 +13,16 @@ from torch import Tensor, nn
 
 from fastnst.config import LossConfig
 from fastnst.errors import BackboneError, ConfigError
-from fastnst.objective.backbone import Backbone
+from fastnst.objective.backbone import Backbone, smallest_side
 from fastnst.objective.contours import ContourDetector
 from fastnst.objective.forms import FORMS, Network, Seen, Term, View, terms_of
 from fastnst.objective.parts import LossParts
 from fastnst.objective.spectrum import Spectrum
 from fastnst.objective.style_statistics import Statistics
+from fastnst.objective.terms import LEAST_CONTENT
+
+# Pixels a side of the white picture that features are held against.
+WHITE_SIDE = 64
 
 # The style's statistics by layer, such as {"relu3_1": {"mean": (C,), "covariance": (C, C)}}.
 Targets = Mapping[str, Statistics]
@@ -52,6 +56,16 @@ def style_targets(
     }
 
 
+def least_squares(backbone: Backbone, config: LossConfig) -> dict[str, float]:
+    """The mean square that a content image's features count as at least, at each content layer."""
+    layers = config.content_layers
+    side = max(WHITE_SIDE, smallest_side(layers))
+    white = torch.ones(1, 3, side, side, device=backbone.mean.device)
+    with torch.no_grad():
+        found = backbone(white, layers, config.pooling, config.padding)
+    return {layer: LEAST_CONTENT * float(found[layer].square().mean()) for layer in layers}
+
+
 def _first(statistics: Statistics) -> Statistics:
     """Those of the first picture, without B."""
     return {name: values[0] for name, values in statistics.items()}
@@ -80,6 +94,7 @@ class Objective(nn.Module):
         self.backbone = backbone
         self.config = config
         self.form = FORMS[config.loss]
+        self._least = least_squares(backbone, config)
         self.terms = terms_of(config)
         self.weights = {term.name: float(getattr(config, term.weight)) for term in self.terms}
         self.spectrum = spectrum or Spectrum(())
@@ -132,7 +147,15 @@ class Objective(nn.Module):
             layer: self.form.summary.of(seen.features[layer]) for layer in self.config.style_layers
         }
         view = View(
-            self.config, seen, content, summed_up, self.targets, self.spectrum, network, move
+            self.config,
+            seen,
+            content,
+            summed_up,
+            self.targets,
+            self._least,
+            self.spectrum,
+            network,
+            move,
         )
         values = {term.name: term.values(view) for term in terms}
         found = {term.name: self._reduced(term, values[term.name]) for term in terms}

@@ -16,18 +16,26 @@ LEAST_VARIATION, LEAST_SQUARE = 1e-3, 1e-2
 # Least mean square of contours that a distance is a ratio to. Photographs have 0.05 to 0.35;
 # strokes on a clear sky, where there are none, would outweigh all else.
 LEAST_CONTOURS = 0.1
+# What a content image's features are taken to be at least, as a share of a white picture's mean
+# square. Photographs have 0.2 and more; a plain area of the backbone's own mean colour has nothing.
+LEAST_CONTENT = 0.1
 
 
-def content_loss(features: Tensor, target: Tensor, relative: bool = True) -> Tensor:
+def content_loss(
+    features: Tensor, target: Tensor, relative: bool = True, least: float = 0.0
+) -> Tensor:
     """Distance of features (B, C, H, W) from the content image's at the same layer.
 
     Mean over positions and channels of (F - Fc)^2 (Johnson et al. 2016, eq. 2), which the
-    relative form divides by the mean of Fc^2, image by image, so that it is dimensionless and 1
-    stands for "as far away as nothing at all". Returns a scalar, the mean over the batch.
+    relative form divides by the mean of Fc^2, ``least`` at least, image by image, so that it is
+    dimensionless and 1 stands for "as far away as nothing at all". Returns a scalar, the mean over
+    the batch.
     """
     per_image = _squares(features - target)
-    per_image = per_image / (_squares(target) + EPSILON if relative else target[0].numel())
-    return per_image.mean()
+    count = target[0].numel()
+    if relative:
+        return (per_image / _squares(target).clamp_min(max(least * count, EPSILON))).mean()
+    return (per_image / count).mean()
 
 
 def content_loss_sum(features: Tensor, target: Tensor) -> Tensor:

@@ -70,3 +70,40 @@ def test_features_stay_channels_last():
     assert result.is_contiguous(memory_format=torch.channels_last)
     result.square().sum().backward()
     assert x.grad.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_constant_channels_pass_no_gradient_and_others_theirs(dtype):
+    norm = random_norm(6)
+    x = features(2, 6, 64, 64, dtype=dtype)
+    # A sum of 4,096 of these is off by more than the last place.
+    x[0, :3] = torch.tensor([300.1, -0.7, 17.3]).view(3, 1, 1).to(dtype)
+    direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(2)).to(dtype)
+    of_x, of_scale, of_shift = gradients(norm, x, direction)
+    assert not of_x[0, :3].any()
+    alone = gradients(norm, x[1:], direction[1:])
+    torch.testing.assert_close(of_scale[:3], alone[1][:3])
+    torch.testing.assert_close(of_shift, direction.float().sum((0, 2, 3)), rtol=2e-2, atol=2)
+    expected = gradients(norm.double(), x.double(), direction.double())
+    error = (of_x[0, 3:].double() - expected[0][0, 3:]).norm() / expected[0][0, 3:].norm()
+    assert float(error) < (1e-5 if dtype == torch.float32 else 2e-2)
+
+
+def test_the_gradient_of_bfloat16_features_far_from_0_is_that_of_float64():
+    norm = random_norm(4)
+    x = (100 + 0.3 * features(1, 4, 16, 16)).bfloat16()
+    direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(2)).bfloat16()
+    ours = gradients(norm, x, direction)[0].double()
+    exact = gradients(norm.double(), x.double(), direction.double())[0]
+    assert float((ours - exact).norm() / exact.norm()) < 1e-2
+    # A convolution before it multiplies this sum, which is 0, with what lies under it.
+    assert float((ours.sum((2, 3)).abs() / exact.abs().sum((2, 3))).max()) < 4e-3
+
+
+def test_a_gradient_is_no_larger_where_the_variance_is_lost_to_rounding():
+    norm = random_norm(16)
+    x = 300 + 0.01 * features(1, 16, 128, 128)
+    direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(2))
+    ours = gradients(norm, x, direction)[0]
+    exact = gradients(norm.double(), x.double(), direction.double())[0]
+    assert float(ours.norm()) < 2 * float(exact.norm())

@@ -140,6 +140,26 @@ def test_relative_content_loss_of_a_batch_is_the_mean_of_its_images():
     assert float(content_loss(features, target)) == pytest.approx(expected, rel=1e-6)
 
 
+def test_content_that_is_next_to_nothing_counts_as_the_least_there_is():
+    features, target = random_features(1, 3, 4, 5), 1e-6 * random_features(1, 3, 4, 5, seed=1)
+    expected = float((features - target).square().mean()) / 0.25
+    assert float(content_loss(features, target, least=0.25)) == pytest.approx(expected)
+    target *= 1e6
+    assert torch.equal(content_loss(features, target, least=0.25), content_loss(features, target))
+
+
+def test_no_plain_photograph_outweighs_others(backbone, image):
+    """Not the backbone's own mean colour, of which it sees nothing."""
+    config = LossConfig(content_layers=("rgb", "relu2_2", "relu3_1"))
+    targets = style_targets(backbone, [image[:1]], config)
+    loss = PerceptualLoss(backbone, targets, config)
+    mean = backbone.mean.flatten()[list(backbone.trunk.channel_order)] / backbone.trunk.scale
+    for colour in (mean, torch.zeros(3), torch.ones(3)):
+        plain = colour.view(1, 3, 1, 1).expand(1, 3, 48, 48).contiguous()
+        painted = (plain + 0.05 * random_features(1, 3, 48, 48)).clamp(0, 1)
+        assert float(loss(painted, loss.content_features(plain)).terms["content"]) < 5
+
+
 def test_relative_losses_do_not_change_with_the_scale_of_the_features():
     features, target = random_features(1, 4, 5, 5), random_features(1, 4, 5, 5, seed=1)
     for factor in (1e-3, 300.0):
