@@ -152,12 +152,12 @@ def test_no_plain_photograph_outweighs_others(backbone, image):
     """Not the backbone's own mean colour, of which it sees nothing."""
     config = LossConfig(content_layers=("rgb", "relu2_2", "relu3_1"))
     targets = style_targets(backbone, [image[:1]], config)
-    loss = PerceptualLoss(backbone, targets, config)
+    loss = Objective(backbone, targets, config)
     mean = backbone.mean.flatten()[list(backbone.trunk.channel_order)] / backbone.trunk.scale
     for colour in (mean, torch.zeros(3), torch.ones(3)):
         plain = colour.view(1, 3, 1, 1).expand(1, 3, 48, 48).contiguous()
         painted = (plain + 0.05 * random_features(1, 3, 48, 48)).clamp(0, 1)
-        assert float(loss(painted, loss.content_features(plain)).terms["content"]) < 5
+        assert float(loss(painted, loss.see_content(plain)).terms["content"]) < 5
 
 
 def test_relative_losses_do_not_change_with_the_scale_of_the_features():
