@@ -36,7 +36,8 @@ def _pages(file: PictureFile) -> int:
     """The pages of a TIFF that are pictures of their own, one too many at most."""
     pages = 0
     opened = for_pillow(file)
-    with contextlib.suppress(EOFError, OSError), Image.open(opened, formats=("TIFF",)) as image:
+    # What Pillow raises after the last page, or for one that is broken.
+    with contextlib.suppress(Exception), Image.open(opened, formats=("TIFF",)) as image:
         for page in range(MAX_PAGES + 1):
             image.seek(page)
             pages += not _is_aside(image)

@@ -13,9 +13,11 @@ from fastnst.cli import main
 from fastnst.config import OptimizeConfig, TrainConfig
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, TooLargeError
 from fastnst.image import decode, read_decoded
+from fastnst.optimize.sources import read_sources
 from fastnst.photos import paintings
 from fastnst.photos.paintings import read_painting
 from fastnst.stylize.masks import read_mask
+from fastnst.training.styles import read_styles
 
 
 @pytest.fixture
@@ -104,12 +106,16 @@ def test_what_a_paintings_file_holds_besides_is_told(tmp_path):
     assert "first of 3 frames" in told[1]
 
 
-def test_training_tells_of_them(tiny_args, style, capsys):
-    picture = Image.open(style).convert("RGB")
-    picture.putalpha(100)
-    picture.save(style)
-    assert main([*tiny_args, "--steps", "1"]) == EXIT_DONE
-    assert f"{style}: its transparent parts are read as white" in capsys.readouterr().err
+def test_training_and_optimization_tell_of_them(tmp_path):
+    picture = make_picture(80, 64)
+    picture.putalpha(Image.radial_gradient("L").resize(picture.size))
+    picture.save(tmp_path / "a.png")
+    make_picture(64, 64).save(tmp_path / "b.png")
+    style, told = (tmp_path / "a.png",), []
+    read_styles(TrainConfig(style=style, data="x", style_size=64), told.append)
+    read_sources(OptimizeConfig(style=style, content=tmp_path / "b.png", size=64), told.append)
+    assert len(told) == 2
+    assert all("a.png: its transparent parts are read as white" in line for line in told)
 
 
 def test_names_of_many_paintings_are_no_longer_than_a_file_takes():

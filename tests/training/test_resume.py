@@ -4,6 +4,8 @@ what they know already.
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import shutil
 from pathlib import Path
@@ -13,6 +15,7 @@ from helpers import make_picture
 
 from fastnst.checkpoint.contents import load_checkpoint
 from fastnst.cli import main
+from fastnst.cli.train import _of_resumed
 from fastnst.errors import EXIT_DONE, EXIT_USAGE, ConfigError
 from fastnst.training.record.resume import AUTO, OPTIONS, file_of
 
@@ -50,10 +53,16 @@ def test_the_checkpoint_alone_says_all_that_is_to_be_known(begun, tmp_path, monk
     assert (tmp_path / "runs" / "paint" / "version_1" / "last.ckpt").exists()
 
 
-def test_minutes_take_the_place_of_the_steps_that_were_asked_for(begun, tmp_path):
-    more = ["--minutes", "0.02", "--output", "b.ckpt"]
-    assert main(["train", "--resume", str(begun), *more]) == EXIT_DONE
-    assert steps_of("b.ckpt") > 2
+@pytest.mark.parametrize(("given", "other"), [("minutes", "steps"), ("steps", "minutes")])
+def test_of_two_ways_to_say_how_long_the_one_given_now_counts(given, other, begun):
+    options = json.loads(begun.with_name(OPTIONS).read_text())
+    begun.with_name(OPTIONS).write_text(json.dumps({**options, "steps": None, other: 9}))
+    parsed = argparse.Namespace(
+        resume=begun, style=[], name=None, log_dir="runs", **{given: 3, other: None}
+    )
+    found = _of_resumed(parsed)
+    assert other not in found
+    assert found["learning_rate"] == 1e-3
 
 
 def test_the_painting_may_be_called_otherwise_and_another_one_may_not(
