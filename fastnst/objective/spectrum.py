@@ -39,7 +39,7 @@ class Spectrum:
     def __init__(self, styles: Sequence[Tensor], weights: Sequence[float] = ()) -> None:
         shares = list(weights) or [1.0] * len(styles)
         self._styles = list(zip(styles, shares, strict=True))
-        # The logarithm of the styles' power in windows of each side, once it is known.
+        # The logarithm of the styles' power by the window's side; of those that they have room for.
         self._known: dict[int, Tensor] = {}
 
     def __call__(self, pictures: Tensor) -> Tensor:
@@ -48,25 +48,27 @@ class Spectrum:
         style itself where it has no pattern, 1 for a factor of e everywhere; 0, too, where either
         is smaller than the smallest window, 32 pixels.
         """
-        largest = max((min(style.shape[-2:]) for style, _ in self._styles), default=0)
-        room = min(largest, *pictures.shape[-2:])
-        side = next((side for side in SIDES if side <= room), None)
+        self._look_at_styles()
+        room = min(pictures.shape[-2:])
+        side = next((side for side in SIDES if side <= room and side in self._known), None)
         if side is None:
             return pictures.sum() * 0
-        wanted = self._style(side).to(pictures.device)
+        wanted = self._known[side].to(pictures.device)
         return (_power(pictures, side).log() - wanted).square().mean()
 
     @torch.no_grad()
-    def _style(self, side: int) -> Tensor:
-        if side not in self._known:
+    def _look_at_styles(self) -> None:
+        """Make numbers of the styles' pictures, once; they are let go of."""
+        for side in SIDES if self._styles else ():
             found = [
                 (_without_peaks(_power(style, side), side), share)
                 for style, share in self._styles if min(style.shape[-2:]) >= side
             ]  # fmt: skip
-            total = sum(share for _, share in found)
-            powers = [power * (share / total) for power, share in found]
-            self._known[side] = torch.stack(powers).sum(0).log()
-        return self._known[side]
+            if found:
+                total = sum(share for _, share in found)
+                powers = [power * (share / total) for power, share in found]
+                self._known[side] = torch.stack(powers).sum(0).log()
+        self._styles = []
 
 
 def _power(pictures: Tensor, side: int) -> Tensor:

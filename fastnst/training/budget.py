@@ -22,7 +22,8 @@ class Budget:
 
     ``progress`` is what a run's schedules follow. Exactly one of ``steps`` and ``seconds`` is set.
     ``spent`` is the seconds of an earlier part of the run that this one resumes, ``clock`` what
-    tells the time.
+    tells the time. With ``first`` the budget is that of a part alone, which begins after so many
+    steps.
     """
 
     def __init__(
@@ -31,8 +32,10 @@ class Budget:
         seconds: float | None,
         spent: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
+        first: int = 0,
     ) -> None:
         self.clock = clock
+        self.first = first
         self.steps = steps
         self.seconds = seconds
         self._spent = spent
@@ -90,14 +93,15 @@ class Budget:
         """Seconds to go at ``rate`` steps per second (which a budget in minutes ignores)."""
         end = 1.0 if self.cut is None else sum(self.cut)
         if self.steps is not None:
-            return max(0.0, (end * self.steps - step) / rate) if rate > 0 else math.inf
+            left = end * self.steps - (step - self.first)
+            return max(0.0, left / rate) if rate > 0 else math.inf
         assert self.seconds is not None
         return max(0.0, end * self.seconds - self.elapsed())
 
     def _share(self, step: int) -> float:
         """``progress`` of a run that isn't cut short, beyond 1 too."""
         if self.steps is not None:
-            return step / self.steps
+            return (step - self.first) / self.steps
         assert self.seconds is not None
         return self.elapsed() / self.seconds
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fastnst.checkpoint.contents import SIGNATURE_KEY, TARGETS_KEY, halved, pack_statistics
 from fastnst.checkpoint.description import KEY
 from fastnst.config import TrainConfig
-from fastnst.networks.modules import TransferNetwork
 from fastnst.objective.consistency import offset
+from fastnst.objective.forms import Network
 from fastnst.objective.objective import Objective
 from fastnst.objective.parts import LossParts
 from fastnst.training.budget import Budget, learning_rate, style_ramp, style_share
@@ -44,7 +44,7 @@ class StyleTraining(pl.LightningModule):
 
     def __init__(
         self,
-        network: TransferNetwork,
+        network: nn.Module,
         objective: Objective,
         config: TrainConfig,
         budget: Budget,
@@ -86,9 +86,7 @@ class StyleTraining(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         self.clock.tick()
-        progress = self.budget.progress(self.global_step)
-        rate = learning_rate(self.config, progress, self.global_step)
-        self.learning_rate = rate * self.rate_factor
+        self.learning_rate = self.rate() * self.rate_factor
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = self.learning_rate
 
@@ -97,12 +95,25 @@ class StyleTraining(pl.LightningModule):
     ) -> Batch:
         return Batch(batch.images.to(device, non_blocking=True), batch.bad)
 
+    def rate(self) -> float:
+        """The learning rate of the step to come."""
+        progress = self.budget.progress(self.global_step)
+        return learning_rate(self.config, progress, self.global_step)
+
+    def share(self) -> float:
+        """The style's present share of its weight, 0..1."""
+        ramp = style_ramp(self.config, self.description["training"].get("started_from"))
+        return style_share(ramp, self.budget.progress(self.global_step))
+
+    def subject(self) -> tuple[Network, Objective]:
+        """What the step to come trains, a function of content, and towards what."""
+        return self.network, self.objective
+
     def losses(self, content: Tensor) -> LossParts:
         """Those of the ``content`` (B, 3, H, W), 0..1, at the style's present share."""
-        ramp = style_ramp(self.config, self.description["training"].get("started_from"))
-        share = style_share(ramp, self.budget.progress(self.global_step))
+        network, objective = self.subject()
         move = offset(self.config.seed, self.global_step)
-        stylized, parts = self.objective.of_step(self.network, content, share, move)
+        stylized, parts = objective.of_step(network, content, self.share(), move)
         self.saturation = saturation(stylized.detach())
         return parts
 

@@ -6,51 +6,57 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fastnst.checkpoint.contents import BANK_KEY, Checkpoint
 from fastnst.networks.modules import TransferNetwork
 
 
-class Bank:
-    """Conditional instance normalization (Dumoulin et al. 2017) as flat lists of parameters: the
-    ``trunk``, and each style's ``own``, by the names that they have in ``network``.
+class Bank(nn.Module):
+    """Conditional instance normalization (Dumoulin et al. 2017): the ``network``, whose own scales
+    and shifts stay as they are, and those of each style, in the order of ``names``.
     """
 
     def __init__(self, network: TransferNetwork, styles: int) -> None:
+        super().__init__()
         self.network = network
-        values = dict(network.named_parameters())
         self.names = norm_names(network)
-        self.own = [
-            {name: values[name].detach().clone().requires_grad_() for name in self.names}
+        values = dict(network.named_parameters())
+        for name in self.names:
+            values[name].requires_grad_(False)
+        self.own = nn.ModuleList(
+            nn.ParameterList(nn.Parameter(values[name].detach().clone()) for name in self.names)
             for _ in range(styles)
-        ]
-        self.trunk = [value for name, value in values.items() if name not in self.names]
+        )
+
+    def norms_of(self, style: int) -> dict[str, Tensor]:
+        """A style's scales and shifts, by the names that they have in the network."""
+        return dict(zip(self.names, self.own[style].parameters(), strict=True))
 
     @torch.no_grad()
     def adopt(self, start: Checkpoint, styles: Sequence[str]) -> None:
         """Take over the scales and shifts of those styles that an earlier base has."""
         earlier = start.contents[BANK_KEY]
-        for own, style in zip(self.own, styles, strict=True):
+        for number, style in enumerate(styles):
             if style in earlier["styles"]:
                 place = earlier["styles"].index(style)
-                for name, value in own.items():
+                for name, value in self.norms_of(number).items():
                     value.copy_(earlier["norms"][name][place])
 
-    def parameters(self) -> list[Tensor]:
-        return [*self.trunk, *(value for own in self.own for value in own.values())]
-
-    def wearing(self, style: int) -> partial[Tensor]:
+    def of_style(self, style: int) -> partial[Tensor]:
         """The network of one style, a function of content (B, 3, H, W), 0..1."""
-        return partial(self.stylize, style)
+        return partial(self.forward, style)
 
-    def stylize(self, style: int, content: Tensor) -> Tensor:
-        result: Tensor = torch.func.functional_call(self.network, self.own[style], (content,))
+    def forward(self, style: int, content: Tensor) -> Tensor:
+        """Content (B, 3, H, W), 0..1, in a style."""
+        own = self.norms_of(style)
+        result: Tensor = torch.func.functional_call(self.network, own, (content,))
         return result
 
     def norms(self) -> dict[str, Tensor]:
         """Every style's scales and shifts, (styles, C) by name."""
-        return {name: torch.stack([own[name].detach() for own in self.own]) for name in self.names}
+        every = [self.norms_of(style) for style in range(len(self.own))]
+        return {name: torch.stack([own[name].detach() for own in every]) for name in self.names}
 
     def base(self) -> dict[str, Tensor]:
         """The network's state with the mean scales and shifts."""

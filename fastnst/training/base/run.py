@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pytorch_lightning as pl
 import torch
-from torch import Tensor
 
-from fastnst.checkpoint.contents import BANK_KEY, halved, load_checkpoint, save_checkpoint
+from fastnst.checkpoint.contents import (
+    BANK_KEY,
+    halved,
+    load_checkpoint,
+    load_plain,
+    save_checkpoint,
+)
 from fastnst.checkpoint.description import FORMAT_VERSION, KEY
 from fastnst.config import TrainConfig
+from fastnst.errors import CheckpointError
 from fastnst.machine.notify import Notify, silent
 from fastnst.networks.modules import new_network, with_skip
 from fastnst.objective.build import objectives_of
-from fastnst.objective.consistency import offset
 from fastnst.objective.weights import load_backbone
 from fastnst.photos.collection import find_photos, fingerprint, hold_out
 from fastnst.training.base.bank import Bank
+from fastnst.training.base.module import BaseTraining, MeanLoss
 from fastnst.training.base.styles import style_pictures
-from fastnst.training.budget import WARMUP_STEPS, Budget, style_share
+from fastnst.training.budget import Budget
+from fastnst.training.data.batches import photo_batches
 from fastnst.training.data.dataset import PhotoDataset
-from fastnst.training.optimizer import build_optimizer
 from fastnst.training.plan import IMAGE_SIZE
 from fastnst.training.record.describe import loss_options, versions
+from fastnst.training.record.logs import quiet_lightning
 from fastnst.training.setup import choose_precision
+from fastnst.training.trainer import build_trainer
+from fastnst.training.watch.callbacks import Interruption, PeriodicSave
+from fastnst.training.watch.guard import Guard
 
-# Share of a sitting in which the learning rate falls to nothing: the trunk settles between styles.
-COOL_DOWN = 0.4
 LEARNING_RATE = 1e-2
-SAVE_EVERY = 200
 # Steps over which the style's share rises, as in training: from fresh weights and from a base.
 FRESH_RAMP, RAMP = 1000, 300
-# Steps that the loss that is told is a mean over, about.
-MEAN_OF = 200
 
 
 @dataclass(frozen=True)
@@ -60,133 +68,101 @@ class BaseConfig:
         return self.output.with_suffix(".state")
 
 
-def train_base(config: BaseConfig, notify: Notify = silent) -> None:
-    """Train a base and write its checkpoint.
+def train_base(config: BaseConfig, notify: Notify = silent) -> int | None:
+    """Train a base and write its checkpoint; the signal that ended the sitting early, if one did.
 
-    Raises a FastnstError for photographs, styles or an earlier base that can't be read.
+    ``config.state`` keeps everything, so that the next sitting goes on from there, after a signal
+    too. Raises a FastnstError for photographs, styles or an earlier base that can't be read.
     """
-    sitting = _Sitting(config, notify)
-    sitting.resume()
-    sitting.train()
-    save_checkpoint(sitting.contents(), config.output)
+    settings = TrainConfig(
+        style=(Path("many"),), data=config.photos, learning_rate=LEARNING_RATE, device="cpu"
+    )
+    photos = find_photos(config.photos)
+    precision = choose_precision(settings.precision, torch.device("cpu"))
+    names, module = _prepared(config, settings, precision)
+    dataset = PhotoDataset(hold_out(photos)[0], config.image_size, seed=1)
+    first = module.budget.first
+    notify(f"{len(names)} styles, {len(dataset.files)} photographs, from step {first}")
+    received = _sit(module, dataset, config, precision, notify)
+    save_checkpoint(_contents(module, names, photos), config.output)
+    return received
 
 
-class _Sitting:
-    """The state of a base's training: all but its numbers is made anew in each sitting."""
+def _prepared(
+    config: BaseConfig, settings: TrainConfig, precision: str
+) -> tuple[list[str], BaseTraining]:
+    """The styles' names, and what is trained, from its first step on."""
+    torch.manual_seed(0)
+    start = load_checkpoint(config.init) if config.init else None
+    network = start.network() if start else new_network(config.network)
+    styles = list(style_pictures(config.styles, set(config.leave_out), settings.style_size))
+    names = [name for name, _ in styles]
+    bank = Bank(with_skip(network).train(), len(names))
+    if start:
+        bank.adopt(start, names)
+    images = [[image] for _, image in styles]
+    objectives = objectives_of(images, settings, load_backbone("embedded"), precision)
+    seconds = None if config.steps else 60 * config.minutes
+    budget = Budget(config.steps, seconds, first=_steps_before(config.state, bank))
+    ramp = RAMP if start else FRESH_RAMP
+    return names, BaseTraining(bank, objectives, settings, budget, ramp)
 
-    def __init__(self, config: BaseConfig, notify: Notify) -> None:
-        self.config, self.notify = config, notify
-        self.settings = TrainConfig(style=(Path("many"),), data=config.photos)
-        self.photos = find_photos(config.photos)
-        self.dataset = PhotoDataset(hold_out(self.photos)[0], config.image_size, seed=1)
-        torch.manual_seed(0)
-        start = load_checkpoint(config.init) if config.init else None
-        network = start.network() if start else new_network(config.network)
-        self.network = with_skip(network).train()
-        self.precision = choose_precision(self.settings.precision, torch.device("cpu"))
-        size = self.settings.style_size
-        styles = list(style_pictures(config.styles, set(config.leave_out), size))
-        self.names = [name for name, _ in styles]
-        images = [[image] for _, image in styles]
-        backbone = load_backbone("embedded")
-        self.objectives = objectives_of(images, self.settings, backbone, self.precision)
-        self.bank = Bank(self.network, len(styles))
-        if start:
-            self.bank.adopt(start, self.names)
-        self.ramp = RAMP if start else FRESH_RAMP
-        rate = LEARNING_RATE
-        self.optimizer = build_optimizer(self.settings.optimizer, self.bank.parameters(), rate)
-        self.step, self.spent = 0, 0.0
-        seconds = None if config.steps else 60 * config.minutes
-        self.budget = Budget(config.steps, seconds)
 
-    def resume(self) -> None:
-        """Go on from the last sitting, where there was one."""
-        if self.config.state.exists():
-            state = torch.load(self.config.state, weights_only=True)
-            with torch.no_grad():
-                for parameter, value in zip(
-                    self.bank.parameters(), state["parameters"], strict=True
-                ):
-                    parameter.copy_(value)
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.step, self.spent = state["step"], state["seconds"]
-        count, photos = len(self.objectives), len(self.dataset.files)
-        self.notify(f"{count} styles, {photos} photographs, from step {self.step}")
+def _steps_before(state: Path, bank: Bank) -> int:
+    """How many steps earlier sittings have taken.
 
-    def train(self) -> None:
-        """Take steps until the sitting is over."""
-        first, mean = self.step, 0.0
-        self.budget.start()
-        while self.budget.progress(self.step - first) < 1:
-            content = self.dataset[self.step].images.float() / 255
-            self.set_rate(1 - self.budget.progress(self.step - first))
-            loss = self.take_step(content)
-            mean += (loss - mean) / min(self.step, MEAN_OF)
-            if self.step % SAVE_EVERY == 0:
-                minutes = self.seconds() / 60
-                self.notify(f"step {self.step}: mean loss {mean:.3f}, {minutes:.1f} min")
-                self.save()
-        self.save()
+    Raises CheckpointError where they were of other styles, or of an earlier version.
+    """
+    if not state.exists():
+        return 0
+    kept = load_plain(state)
+    expected = {f"network.{name}" for name in bank.state_dict()}
+    if not isinstance(kept, dict) or {*kept.get("state_dict", {})} != expected:
+        raise CheckpointError(
+            f"{state}: of other styles, another network or an earlier version; remove it, and "
+            "start from its checkpoint with --init"
+        )
+    return int(kept["global_step"])
 
-    def set_rate(self, left: float) -> None:
-        """Warm up as any run does, and cool down over the end of the sitting."""
-        factor = min(1.0, (self.step + 1) / WARMUP_STEPS, max(0.0, left / COOL_DOWN))
-        for group in self.optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * factor
 
-    def take_step(self, content: Tensor) -> float:
-        """One step on content (1, 3, H, W), 0..1, for a style by chance; its loss."""
-        style = style_of(self.step, len(self.objectives))
-        share = style_share(1.0, self.step / self.ramp)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bfloat16"):
-            _, parts = self.objectives[style].of_step(
-                self.bank.wearing(style), content, share, offset(self.settings.seed, self.step)
-            )
-        # Styles that this step didn't show have no gradient, and Adam leaves them alone.
-        self.optimizer.zero_grad(set_to_none=True)
-        parts.total.backward()
-        torch.nn.utils.clip_grad_norm_(self.bank.parameters(), self.settings.gradient_clip)
-        self.optimizer.step()
-        self.step += 1
-        return float(parts.total.detach())
+def _sit(
+    module: BaseTraining, dataset: PhotoDataset, config: BaseConfig, precision: str, notify: Notify
+) -> int | None:
+    """Take steps until the sitting is over; the signal that ended it early, if one did."""
+    ranks, settings, first = module.ranks, module.config, module.budget.first
+    interruption = Interruption(ranks)
+    callbacks: list[pl.Callback] = [
+        Guard(notify), MeanLoss(notify), PeriodicSave(config.state, settings.save_every),
+        interruption,
+    ]  # fmt: skip
+    device = torch.device("cpu")
+    batches = photo_batches(dataset, 1, first, settings.workers, notify)
+    with quiet_lightning(), contextlib.closing(batches):
+        trainer = build_trainer(settings, device, precision, None, callbacks, ranks)
+        before = config.state if first else None
+        trainer.fit(module, batches, ckpt_path=before, weights_only=True)
+        trainer.save_checkpoint(config.state)
+    return interruption.request.received
 
-    def seconds(self) -> float:
-        """Of all sittings."""
-        return self.spent + self.budget.elapsed()
 
-    def save(self) -> None:
-        """Keep everything for the next sitting."""
-        state = {
-            "parameters": [parameter.detach() for parameter in self.bank.parameters()],
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "seconds": self.seconds(),
-        }
-        torch.save(state, self.config.state)
-
-    def contents(self) -> dict[str, object]:
-        """The base as a checkpoint."""
-        bank, network = self.bank, self.network
-        norms = {name: values.half() for name, values in bank.norms().items()}
-        seconds = round(self.seconds(), 1)
-        return {
-            "state_dict": {f"network.{n}": value for n, value in halved(bank.base()).items()},
-            BANK_KEY: {"styles": self.names, "norms": norms},
-            KEY: {
-                "format_version": FORMAT_VERSION,
-                "network": {"kind": network.kind, "options": network.options},
-                "style": [{"name": f"base of {len(self.names)} styles"}],
-                "loss": loss_options(self.settings),
-                "backbone": {"name": "embedded", "origin": ""},
-                "data": {"photos": len(self.photos), "sha256": fingerprint(self.photos)},
-                "training": {"steps": self.step, "images": self.step, "seconds": seconds},
-                "losses": {},
-                "versions": versions(),
+def _contents(module: BaseTraining, names: list[str], photos: Sequence[Path]) -> dict[str, Any]:
+    """The base as a checkpoint."""
+    bank, network, steps = module.bank, module.bank.network, module.global_step
+    norms = {name: values.half() for name, values in bank.norms().items()}
+    return {
+        "state_dict": {f"network.{n}": value for n, value in halved(bank.base()).items()},
+        BANK_KEY: {"styles": names, "norms": norms},
+        KEY: {
+            "format_version": FORMAT_VERSION,
+            "network": {"kind": network.kind, "options": network.options},
+            "style": [{"name": f"base of {len(names)} styles"}],
+            "loss": loss_options(module.config),
+            "backbone": {"name": "embedded", "origin": ""},
+            "data": {"photos": len(photos), "sha256": fingerprint(photos)},
+            "training": {
+                "steps": steps, "images": steps, "seconds": round(module.seconds(), 1),
             },
-        }
-
-
-def style_of(step: int, styles: int) -> int:
-    """Which style a step is for: the same in any sitting."""
-    return int(torch.randint(styles, (1,), generator=torch.Generator().manual_seed(step)))
+            "losses": {},
+            "versions": versions(),
+        },
+    }  # fmt: skip
