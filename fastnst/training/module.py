@@ -18,7 +18,7 @@ from fastnst.objective.objective import Objective
 from fastnst.objective.parts import LossParts
 from fastnst.training.budget import Budget, learning_rate, style_ramp, style_share
 from fastnst.training.data.dataset import Batch
-from fastnst.training.optimizer import build_optimizer
+from fastnst.training.optimizer import build_optimizer, clip_gradients
 from fastnst.training.ranks import Clock, Ranks
 from fastnst.validate.likeness import Signature
 from fastnst.validate.paintings import pack_signature
@@ -63,6 +63,8 @@ class StyleTraining(pl.LightningModule):
         # What the guard lowers after a rollback, and what it looks at.
         self.rate_factor = 1.0
         self.saturation = 0.0
+        # Whether the last step was taken: not without a gradient, or by one that is no number.
+        self.moved = True
         # The last step's loss, for those who watch.
         self.latest: LossParts | None = None
         # In a tuple, out of PyTorch's sight: the backbone belongs in no checkpoint.
@@ -114,7 +116,7 @@ class StyleTraining(pl.LightningModule):
         network, objective = self.subject()
         move = offset(self.config.seed, self.global_step)
         stylized, parts = objective.of_step(network, content, self.share(), move)
-        self.saturation = saturation(stylized.detach())
+        self.saturation = saturation(stylized.detach(), content)
         return parts
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
@@ -125,11 +127,12 @@ class StyleTraining(pl.LightningModule):
 
     def _no_step(self) -> Tensor | None:
         """What Lightning takes for no step. It knows none where there are several processes: there
-        it is one without a gradient, that the guard takes back like any other.
+        it is one whose gradient is no number, which is left out as any such step is.
         """
         if self.ranks.count == 1:
             return None
-        return torch.stack([parameter.sum() for parameter in self.network.parameters()]).sum() * 0
+        sums = [parameter.sum() for parameter in self.network.parameters()]
+        return torch.stack(sums).sum() * float("nan")
 
     def _of_all(self, parts: LossParts) -> LossParts:
         """The step's numbers as means over all processes, so that each of them sees the same
@@ -141,6 +144,14 @@ class StyleTraining(pl.LightningModule):
         *mean, saturated = self.ranks.mean(torch.stack([n.float().cpu() for n in numbers]))
         self.saturation = float(saturated)
         return parts.with_numbers(mean)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        self.moved = clip_gradients(self.network.parameters(), gradient_clip_val or 0)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.budget.progress(self.global_step) >= 1:
@@ -162,8 +173,17 @@ class StyleTraining(pl.LightningModule):
             checkpoint[SIGNATURE_KEY] = pack_signature(self.record.signature)
 
 
-def saturation(images: Tensor) -> float:
-    """Share, 0..1, of the values of pictures (B, 3, H, W) at the ends of 0..1 or beyond."""
+def saturation(images: Tensor, content: Tensor | None = None) -> float:
+    """Share, 0..1, of the values of pictures (B, 3, H, W) at the ends of 0..1 or beyond; of those
+    alone that are not there in their ``content``, if that is given: white paper may stay white.
+    """
+    ends = _ends(images)
+    if content is None:
+        return float(ends.float().mean())
+    within = ~_ends(content)
+    return float((ends & within).sum() / within.sum().clamp_min(1))
+
+
+def _ends(images: Tensor) -> Tensor:
     half_a_level = 0.5 / 255
-    ends = (images <= half_a_level) | (images >= 1 - half_a_level)
-    return float(ends.float().mean())
+    return (images <= half_a_level) | (images >= 1 - half_a_level)
