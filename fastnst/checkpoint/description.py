@@ -14,6 +14,7 @@ from typing import Any
 
 from fastnst.checkpoint.others import (
     foreign_weights,
+    is_archive,
     refuse_foreign_archive,
     refuse_others,
     told_of_pickle,
@@ -70,13 +71,13 @@ def reading(path: Path) -> Iterator[None]:
         raise CheckpointError(f"{path}: not a checkpoint{told}") from error
     # A damaged file shows itself as BadZipFile, RuntimeError, KeyError, UnicodeDecodeError, ...
     except Exception as error:
-        told = "" if zipfile.is_zipfile(path) else told_of_pickle(path)
+        told = "" if is_archive(path) else told_of_pickle(path)
         told = f" but {told}" if told else ", or cut short or damaged"
         raise CheckpointError(f"{path}: not a checkpoint{told}") from error
 
 
 def _refuse_bomb(path: Path) -> None:
-    if not zipfile.is_zipfile(path):
+    if not is_archive(path):
         return  # Either PyTorch's older format or no checkpoint.
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()

@@ -215,9 +215,17 @@ def told_of_pickle(path: Path) -> str:
     return f"a pickle, which torch.save didn't write; {ANEW}" if is_pickle else ""
 
 
+def is_archive(path: Path) -> bool:
+    """Whether a file is an archive of zip, damaged or not."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # One whose end says that it goes on on another disk.
+        return True
+
+
 def _pickles_of(path: Path) -> bytes:
     """The pickle in a PyTorch file, or the whole of another one."""
-    if not zipfile.is_zipfile(path):
+    if not is_archive(path):
         with open(path, "rb") as file:
             return file.read(MAX_PICKLE)
     with zipfile.ZipFile(path) as archive:

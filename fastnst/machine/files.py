@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 SCHEME = re.compile(r"(?:^|/)((?:https?|ftps?|s3|gs|file):/)(?:/)?(.*)", re.IGNORECASE | re.DOTALL)
 # Where the system keeps what is open already.
-STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
+STREAMS = re.compile(r"/dev/(stdout|stderr|fd/)|/proc/(self|thread-self|\d+)/fd/")
 # How a disk says that it can't flush what was written.
 NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY)
 # What ``atomic_write`` calls a file until it is whole, and seconds after which it is nobody's.
@@ -77,7 +77,7 @@ def atomic_write(target: Path, overwrite: bool = True) -> Iterator[BinaryIO]:
 def is_stream(path: Path) -> bool:
     """Whether a path leads to no place for a file, but to a pipe, a device or a socket."""
     # As /dev/stdout is, wherever the shell has let it lead.
-    if os.path.abspath(path).startswith(STREAMS):
+    if STREAMS.match(os.path.abspath(path)):
         return True
     try:
         mode = os.stat(path).st_mode

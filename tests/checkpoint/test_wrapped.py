@@ -236,18 +236,18 @@ REFUSED: dict[str, tuple[Callable[[Weights], Any], str]] = {
     "complex": (changed(in4__bias=torch.ones(12) * 1j), "no tensor of floating-point numbers"),
     "complex, last": (changed(deconv3__conv2d__bias=torch.ones(3) * 1j), "no tensor of floating"),
     "eight bits": (
-        changed(in4__bias=torch.ones(12).to(torch.float8_e4m3fn)), "no tensor of floating|damaged",
+        changed(in4__bias=torch.ones(12).to(torch.float8_e4m3fn)), "no tensor of floating|damaged|a pickle",
     ),
     "sparse": (changed(in4__bias=torch.ones(12).to_sparse()), "no tensor of floating-point"),
-    "one number repeated": (changed(in4__bias=torch.ones(1).expand(12)), "damaged|floating-point"),
+    "one number repeated": (changed(in4__bias=torch.ones(1).expand(12)), "damaged|floating-point|a pickle"),
     "ten gigabytes": (
         changed(deconv3__conv2d__bias=torch.ones(1).expand(2_500_000_000)),
-        "damaged|floating-point",
+        "damaged|floating-point|a pickle",
     ),
     "not finite": (changed(in4__bias=torch.full((12,), torch.inf).bfloat16()), "not finite"),
-    "a script's arguments": (lambda w: {"model": w, "args": argparse.Namespace(lr=1)}, "asks to run code"),  # noqa: E501
-    "NumPy's numbers": (lambda w: {"model": w, "loss": np.float64(3)}, "asks to run code"),
-    "a whole module": (Wrapper, "asks to run code"),
+    "a script's arguments": (lambda w: {"model": w, "args": argparse.Namespace(lr=1)}, "asks to run code|a pickle"),  # noqa: E501
+    "NumPy's numbers": (lambda w: {"model": w, "loss": np.float64(3)}, "asks to run code|a pickle"),
+    "a whole module": (Wrapper, "asks to run code|a pickle"),
 }  # fmt: skip
 
 

@@ -152,7 +152,8 @@ APPLY = "apply paint.ckpt p.png --overwrite --output"
     ("command", "codes", "lines"),
     [
         (f"{APPLY} - > /dev/full", {1}, 1),
-        (f"{APPLY} o.png --json > /dev/full", {1}, 1),
+        # Its result is written, and named, all the same.
+        (f"{APPLY} o.png --json > /dev/full", {1}, 2),
         (f"{APPLY} - >&-", {1}, 1),
         ("--help >&-", {0}, 0),
         (f"{APPLY} o.png <&- >&- 2>&-", {0}, 0),

@@ -180,7 +180,7 @@ def test_without_opencv_the_default_is_none_and_asking_for_it_is_told(monkeypatc
     monkeypatch.delitem(sys.modules, "cv2")
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     assert (ClipOptions().share(), ClipOptions(smooth=0.0).share()) == (0, 0)
-    with pytest.raises(ConfigError, match=r"fastnst\[video\]"):
+    with pytest.raises(ConfigError, match="smooth needs OpenCV: pip install av"):
         ClipOptions(smooth=0.5).share()
     (tmp_path / "cv2.py").write_text("raise ImportError('no libGL')")
     for asked in (None, 0.5):

@@ -87,7 +87,8 @@ class Guard(StyleCallback):
         """What is wrong with the step just taken, in words, where it is no single photograph's."""
         parts = module.latest
         assert parts is not None
-        total = float(parts.total)
+        # Shift consistency has a part that is less than 0 by chance.
+        total = sum(max(0.0, float(term)) for term in parts.weighted().values())
         usual = statistics.median(self._totals) if self._totals else total
         if total > SPIKE * usual and len(self._totals) >= 10:
             terms = parts.weighted()
