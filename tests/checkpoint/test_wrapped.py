@@ -236,10 +236,13 @@ REFUSED: dict[str, tuple[Callable[[Weights], Any], str]] = {
     "complex": (changed(in4__bias=torch.ones(12) * 1j), "no tensor of floating-point numbers"),
     "complex, last": (changed(deconv3__conv2d__bias=torch.ones(3) * 1j), "no tensor of floating"),
     "eight bits": (
-        changed(in4__bias=torch.ones(12).to(torch.float8_e4m3fn)), "no tensor of floating|damaged|a pickle",
+        changed(in4__bias=torch.ones(12).to(torch.float8_e4m3fn)),
+        "no tensor of floating|damaged|a pickle",
     ),
     "sparse": (changed(in4__bias=torch.ones(12).to_sparse()), "no tensor of floating-point"),
-    "one number repeated": (changed(in4__bias=torch.ones(1).expand(12)), "damaged|floating-point|a pickle"),
+    "one number repeated": (
+        changed(in4__bias=torch.ones(1).expand(12)), "damaged|floating-point|a pickle",
+    ),
     "ten gigabytes": (
         changed(deconv3__conv2d__bias=torch.ones(1).expand(2_500_000_000)),
         "damaged|floating-point|a pickle",
