@@ -131,6 +131,33 @@ def test_a_collection_without_a_readable_photograph_is_an_error(tmp_path):
         center_crops(files, 32)
 
 
+def test_a_plain_photograph_is_replaced_and_named_and_a_plain_part_passed_over(photos):
+    files = find_photos(str(photos))
+    before = PhotoDataset(files, 32, seed=2)
+    Image.new("RGB", (60, 60), "grey").save(files[3])
+    frame = Image.new("RGB", (60, 700), "black")
+    frame.paste(make_picture(60, 40), (0, 330))
+    frame.save(files[5])
+    dataset = PhotoDataset(files, 32, seed=2)
+    order = list(dataset._permutation(0))
+    batches = [dataset[i] for i in range(32)]
+    assert all(int(b.images.amax()) - int(b.images.amin()) >= 8 for b in batches)
+    told = {line for batch in batches for line in batch.news}
+    assert [line.split(": ")[0] for line in told] == [str(files[3])]
+    # All others are as they were.
+    for place, file in enumerate(order):
+        if file not in (3, 5):
+            assert torch.equal(batches[place].images, before[place].images)
+
+
+def test_photographs_that_are_all_plain_are_taken_as_they_are(tmp_path):
+    for i in range(20):
+        Image.new("RGB", (40, 40), (i, i, i)).save(tmp_path / f"{i:02}.png")
+    dataset = PhotoDataset(find_photos(str(tmp_path)), 32, seed=0)
+    levels = [int(dataset[i].images[0, 0, 0, 0]) for i in range(20)]
+    assert levels == list(dataset._permutation(0))
+
+
 def test_tiny_and_extreme_photographs_are_enlarged(tmp_path):
     for size in ((1, 1), (3, 500), (500, 3)):
         file = tmp_path / "x.png"

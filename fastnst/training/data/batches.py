@@ -22,6 +22,8 @@ from fastnst.training.data.dataset import Batch, EndlessBatches, PhotoDataset, c
 
 # Batches that lie ready while a step is taken: one may take longer than a step, most don't.
 AHEAD = 2
+# Different pieces of news that are told: a folder may have many of a kind.
+TOLD = 3
 
 Item = TypeVar("Item")
 
@@ -37,16 +39,17 @@ def photo_batches(
     """Batches from number ``first_batch`` on, in order, whatever the number of workers.
 
     ``part`` is this process's rank, and of how many. They are made ahead, in processes or in a
-    thread, until the generator is closed. ``notify`` gets the first of their news.
+    thread, until the generator is closed. ``notify`` gets the first of their news, each once.
     """
     decoded = _decoded(dataset, EndlessBatches(batch_size, first_batch, *part), workers)
     batches = decoded if workers else made_ahead(decoded, AHEAD)
-    told = False
+    told: set[str] = set()
     try:
         for batch in batches:
-            if batch.news and not told:
-                told = True
-                notify(batch.news[0])
+            for line in batch.news:
+                if line not in told and len(told) < TOLD:
+                    told.add(line)
+                    notify(line)
             yield batch
     finally:
         if isinstance(batches, Generator):

@@ -23,6 +23,11 @@ from fastnst.training.data.cache import PhotoCache
 
 # A crop's photograph is scaled so that its short side is 1 to this many crop sides.
 MAX_ZOOM = 1.6
+# Levels of 255 by which some channel of a crop varies at least: a plain one teaches nothing.
+PLAIN = 8
+# Crops that are drawn of a photograph, whose plain parts may be large, before the next one takes
+# its place; and photographs that are looked at, before a plain one will do.
+DRAWS, PLACES = 8, 8
 # More unreadable files than this share, and the folder is not what the user thinks it is.
 MAX_BAD_SHARE = 0.1
 
@@ -51,8 +56,9 @@ class PhotoDataset(Dataset[Batch]):
     """Endless random crops of photographs; item n depends on ``seed`` and n alone.
 
     Each pass takes every photograph once, in a fresh order. Item n is a random scale, crop and flip
-    of side ``image_size``. An unreadable file is replaced by the next one in the order; where none
-    is readable, DataError. ``cache`` has what its photographs look like, None the files themselves.
+    of side ``image_size``. A file that is unreadable or plain is replaced by the next one in the
+    order; where none is readable, DataError. ``cache`` has what its photographs look like, None the
+    files themselves.
     """
 
     def __init__(
@@ -68,15 +74,27 @@ class PhotoDataset(Dataset[Batch]):
         epoch, position = divmod(index, len(self.files))
         order = self._permutation(epoch)
         bad: list[str] = []
+        plain: list[Tensor] = []
+        news: list[str] = []
         for attempt in range(len(self.files)):
             file = self.files[order[(position + attempt) % len(self.files)]]
             try:
-                picture = self._read(file)
+                crop = self._crop(self._read(file), index)
             except ImageReadError as error:
                 bad.append(str(error))
                 continue
-            news = (self.cache.trouble,) if self.cache and self.cache.trouble else ()
-            return Batch(self._crop(picture, index).unsqueeze(0), tuple(bad), news)
+            if self.cache and self.cache.trouble:
+                news.append(self.cache.trouble)
+            if not is_plain(crop):
+                return Batch(crop.unsqueeze(0), tuple(bad), tuple(news))
+            plain.append(crop)
+            news.append(
+                f"{file}: plain, nothing to learn from; the next photograph takes its place"
+            )
+            if len(plain) == PLACES:
+                break
+        if plain:
+            return Batch(plain[0].unsqueeze(0), tuple(bad), tuple(news))
         raise DataError(f"none of the {len(self.files)} photographs can be read; first: {bad[0]}")
 
     def _read(self, file: Path) -> Image.Image:
@@ -91,8 +109,15 @@ class PhotoDataset(Dataset[Batch]):
         return self._order[1]
 
     def _crop(self, picture: Image.Image, index: int) -> Tensor:
-        """A random crop (3, S, S), uint8."""
+        """A random crop (3, S, S), uint8, that is not plain, if that is easily found."""
         rng = np.random.default_rng((self.seed, 1, index))
+        for _ in range(DRAWS):
+            crop = self._drawn(picture, rng)
+            if not is_plain(crop):
+                break
+        return crop
+
+    def _drawn(self, picture: Image.Image, rng: np.random.Generator) -> Tensor:
         size = self.image_size
         zoom = size / min(picture.size) * rng.uniform(1.0, MAX_ZOOM)
         width = max(size, round(picture.width * zoom))
@@ -108,6 +133,12 @@ class PhotoDataset(Dataset[Batch]):
         )
         crop = resize_part(picture, (size, size), box)
         return to_bytes_tensor(ImageOps.mirror(crop) if rng.random() < 0.5 else crop)
+
+
+def is_plain(crop: Tensor) -> bool:
+    """Whether no channel of (3, H, W), uint8, varies by ``PLAIN`` levels."""
+    values = crop.numpy()
+    return bool((np.ptp(values, axis=(1, 2)) < PLAIN).all())
 
 
 def needed_side(image_size: int) -> int:
