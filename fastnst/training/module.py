@@ -16,7 +16,7 @@ from fastnst.networks.modules import TransferNetwork
 from fastnst.perceptual.losses import LossParts, PerceptualLoss
 from fastnst.training.budget import Budget, learning_rate, style_ramp, style_share
 from fastnst.training.data.dataset import Batch
-from fastnst.training.optimizer import build_optimizer
+from fastnst.training.optimizer import build_optimizer, clip_gradients
 from fastnst.training.ranks import Clock, Ranks
 from fastnst.training.step import Objective, StepLosses, step_losses
 from fastnst.validate.likeness import Signature
@@ -62,6 +62,8 @@ class StyleTraining(pl.LightningModule):
         # What the guard lowers after a rollback, and what it looks at.
         self.rate_factor = 1.0
         self.saturation = 0.0
+        # Whether the last step was taken: not without a gradient, or by one that is no number.
+        self.moved = True
         # The last step's loss, instability and distance of spectra, for those who watch.
         self.latest: LossParts | None = None
         self.instability = self.apart = torch.zeros(())
@@ -104,7 +106,7 @@ class StyleTraining(pl.LightningModule):
         losses = step_losses(
             self.network, self._frozen[0], content, self.config, self.global_step, share
         )
-        self.saturation = saturation(losses.stylized.detach())
+        self.saturation = saturation(losses.stylized.detach(), content)
         return losses
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
@@ -116,11 +118,12 @@ class StyleTraining(pl.LightningModule):
 
     def _no_step(self) -> Tensor | None:
         """What Lightning takes for no step. It knows none where there are several processes: there
-        it is one without a gradient, that the guard takes back like any other.
+        it is one whose gradient is no number, which is left out as any such step is.
         """
         if self.ranks.count == 1:
             return None
-        return torch.stack([parameter.sum() for parameter in self.network.parameters()]).sum() * 0
+        sums = [parameter.sum() for parameter in self.network.parameters()]
+        return torch.stack(sums).sum() * float("nan")
 
     def _look_at(self, parts: LossParts, unstable: Tensor, apart: Tensor) -> None:
         """Keep the step's numbers for those who watch: means over all processes, so that each of
@@ -132,6 +135,14 @@ class StyleTraining(pl.LightningModule):
             *of_parts, unstable, apart, saturated = mean
             parts, self.saturation = parts.with_numbers(of_parts), float(saturated)
         self.latest, self.instability, self.apart = parts, unstable, apart
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        self.moved = clip_gradients(self.network.parameters(), gradient_clip_val or 0)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.budget.progress(self.global_step) >= 1:
@@ -153,8 +164,17 @@ class StyleTraining(pl.LightningModule):
             checkpoint[SIGNATURE_KEY] = pack_signature(self.record.signature)
 
 
-def saturation(images: Tensor) -> float:
-    """Share, 0..1, of the values of pictures (B, 3, H, W) at the ends of 0..1 or beyond."""
+def saturation(images: Tensor, content: Tensor | None = None) -> float:
+    """Share, 0..1, of the values of pictures (B, 3, H, W) at the ends of 0..1 or beyond; of those
+    alone that are not there in their ``content``, if that is given: white paper may stay white.
+    """
+    ends = _ends(images)
+    if content is None:
+        return float(ends.float().mean())
+    within = ~_ends(content)
+    return float((ends & within).sum() / within.sum().clamp_min(1))
+
+
+def _ends(images: Tensor) -> Tensor:
     half_a_level = 0.5 / 255
-    ends = (images <= half_a_level) | (images >= 1 - half_a_level)
-    return float(ends.float().mean())
+    return (images <= half_a_level) | (images >= 1 - half_a_level)

@@ -1,4 +1,4 @@
-"""The optimizer of transfer networks: Muon for convolutions, Adam for everything else."""
+"""The optimizer of transfer networks: Muon for convolutions, Adam for everything else; the clip."""
 
 from __future__ import annotations
 
@@ -103,6 +103,32 @@ def orthogonalized(matrices: Tensor) -> Tensor:
     x = product @ x
     result: Tensor = x if wide is matrices else x.mT
     return result
+
+
+@torch.no_grad()
+def clip_gradients(parameters: Iterable[Tensor], largest: float) -> bool:
+    """Scale all gradients down so that their common norm is ``largest`` at most; 0 for any norm.
+
+    Whether there is a step to take. Where a gradient is not a finite number there is none: all of
+    them are dropped, so that an optimizer moves nothing and its state stays. A norm whose squares
+    overflow (from 1e19 on) is clipped like any other; without a clip such a step is dropped too,
+    since the squares that an optimizer keeps of it would never be finite again.
+    """
+    moved = [parameter for parameter in parameters if parameter.grad is not None]
+    gradients = [parameter.grad for parameter in moved if parameter.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    if largest and not bool(norm.isfinite()):
+        # Clipped, they are the same from any length above ``largest``: here of the largest number.
+        torch._foreach_div_(gradients, torch.stack([g.abs().max() for g in gradients]).max())
+        torch._foreach_mul_(gradients, largest)
+        norm = torch.nn.utils.get_total_norm(gradients)
+    if not bool(norm.isfinite()):
+        for parameter in moved:
+            parameter.grad = None
+        return False
+    if largest:
+        torch.nn.utils.clip_grads_with_norm_(moved, largest, norm)
+    return bool(gradients)
 
 
 def build_optimizer(name: str, parameters: Iterable[Tensor], rate: float) -> torch.optim.Optimizer:

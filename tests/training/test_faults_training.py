@@ -21,6 +21,7 @@ from typing import IO
 import pytest
 import torch
 from helpers import make_picture
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 from training_runs import (
@@ -43,6 +44,7 @@ from fastnst.errors import (
     EXIT_USAGE,
     EXIT_WARNED,
 )
+from fastnst.training.data import dataset
 from fastnst.training.module import StyleTraining
 from fastnst.training.record import saving
 
@@ -392,7 +394,7 @@ def test_a_run_is_gone_on_with_by_its_own_settings_alone(tiny_args, tmp_path, ca
 # Numbers (C4)
 
 
-def test_gradients_that_overflow_are_taken_back_though_the_loss_was_finite(
+def test_a_step_whose_gradient_is_no_number_is_left_out_and_the_run_goes_on(
     tiny_args, tmp_path, capsys, monkeypatch
 ):
     def overflow(network) -> None:
@@ -402,10 +404,53 @@ def test_gradients_that_overflow_are_taken_back_though_the_loss_was_finite(
     break_once(monkeypatch, 3, overflow)
     output = tmp_path / "out.ckpt"
     assert train(tiny_args, "--steps", "9", "--output", str(output)) == EXIT_DONE
-    told = [line for line in capsys.readouterr().err.splitlines() if "going back" in line]
-    assert len(told) == 1
-    assert told[0].startswith("step 5: ")
+    told = capsys.readouterr().err
+    assert "step 4: the gradient is not a finite number; such steps are left out" in told
+    assert "going back" not in told
     assert load_checkpoint(output).step == 9
+
+
+def test_a_photograph_whose_loss_is_no_number_is_left_out_each_time_it_comes(
+    tiny_args, tmp_path, capsys, monkeypatch
+):
+    original = StyleTraining.losses
+
+    def broken(module, content):
+        return original(module, content * float("nan") if module.global_step % 3 == 2 else content)
+
+    monkeypatch.setattr(StyleTraining, "losses", broken)
+    output = tmp_path / "out.ckpt"
+    assert train(tiny_args, "--steps", "16", "--output", str(output)) == EXIT_DONE
+    told = capsys.readouterr().err
+    assert told.count("such steps are left out") == 1
+    assert "going back" not in told
+    assert all(bool(value.isfinite().all()) for value in weights(output).values())
+
+
+@pytest.mark.parametrize(("batch", "steps"), [("1", "16"), ("4", "8")])
+def test_plain_photographs_end_no_training_though_they_are_trained_on(
+    batch, steps, tiny_args, photos, tmp_path, capsys, monkeypatch
+):
+    # As if they were not passed over.
+    monkeypatch.setattr(dataset, "PLAIN", 0)
+    files = sorted(photos.rglob("*.jpg"))
+    for file, colour in zip(files[1:4], ("black", (128, 128, 128), (124, 117, 104)), strict=True):
+        Image.new("RGB", (80, 60), colour).save(file)
+    for file, colour in zip(files[5:8], ("black", "white", (250, 250, 250)), strict=True):
+        frame = Image.new("RGB", (60, 500), colour)
+        frame.paste(make_picture(60, 40), (0, 200))
+        frame.save(file)
+    output = tmp_path / "out.ckpt"
+    more = ["--steps", steps, "--batch-size", batch, "--init", "base"]
+    assert train(tiny_args, *more, "--output", str(output)) == EXIT_DONE
+    told = capsys.readouterr().err
+    assert "going back" not in told
+    assert "left out" not in told
+    [run] = (tmp_path / "runs" / "paint").iterdir()
+    losses = [
+        event.value for event in EventAccumulator(str(run)).Reload().Scalars("held_out/total")
+    ]
+    assert losses[-1] < 2 * losses[0]
 
 
 # Photographs (C5, C6) and processes (C7)

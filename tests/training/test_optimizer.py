@@ -7,7 +7,13 @@ import copy
 import pytest
 import torch
 
-from fastnst.training.optimizer import UPDATE_RMS, Muon, orthogonalized
+from fastnst.training.optimizer import (
+    UPDATE_RMS,
+    Muon,
+    build_optimizer,
+    clip_gradients,
+    orthogonalized,
+)
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -80,3 +86,51 @@ def test_a_parameter_without_a_gradient_stays():
     weight = torch.ones(3, 3, requires_grad=True)
     Muon([weight], lr=1.0).step()
     assert torch.equal(weight.detach(), torch.ones(3, 3))
+
+
+def with_gradients(*gradients: torch.Tensor) -> list[torch.Tensor]:
+    parameters = [torch.zeros_like(gradient).requires_grad_() for gradient in gradients]
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient.clone()
+    return parameters
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+def test_ordinary_gradients_are_clipped_to_the_bit_as_pytorch_does(size):
+    gradients = [normal(8, 4, 3, 3) * size, normal(8, seed=1) * size]
+    ours, theirs = with_gradients(*gradients), with_gradients(*gradients)
+    assert clip_gradients(ours, 1.0)
+    torch.nn.utils.clip_grad_norm_(theirs, 1.0)
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.equal(one.grad, other.grad)
+
+
+@pytest.mark.parametrize("largest", [0.1, 1.0, 1e4])
+def test_gradients_whose_squares_overflow_keep_their_direction(largest):
+    gradients = [normal(8, 4, 3, 3), normal(8, seed=1)]
+    parameters = with_gradients(*(gradient * 1e30 for gradient in gradients))
+    assert clip_gradients(parameters, largest)
+    found = torch.cat([parameter.grad.flatten() for parameter in parameters])
+    expected = torch.cat([gradient.flatten() for gradient in gradients])
+    torch.testing.assert_close(found / largest, expected / expected.norm(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["muon", "adam"])
+@pytest.mark.parametrize(
+    ("largest", "size"),
+    [(1.0, float("inf")), (1.0, float("nan")), (0.0, float("nan")), (0.0, 1e30)],
+)
+def test_a_step_without_a_finite_gradient_moves_nothing(name, largest, size):
+    parameters = with_gradients(normal(6, 4, 3, 3), normal(6, seed=1))
+    optimizer = build_optimizer(name, parameters, 0.1)
+    assert clip_gradients(parameters, largest)
+    optimizer.step()
+    before = copy.deepcopy(optimizer.state_dict()["state"])
+    values = [parameter.detach().clone() for parameter in parameters]
+    parameters[0].grad, parameters[1].grad = torch.ones(6, 4, 3, 3), torch.ones(6)
+    parameters[1].grad[3] = size
+    assert not clip_gradients(parameters, largest)
+    optimizer.step()
+    for parameter, value in zip(parameters, values, strict=True):
+        assert torch.equal(parameter, value)
+    torch.testing.assert_close(optimizer.state_dict()["state"], before, rtol=0, atol=0)

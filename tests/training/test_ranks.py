@@ -149,14 +149,14 @@ def test_two_with_one_photograph_are_one_with_two(forkserver, alone_args, tmp_pa
     assert "can't resume with other settings: processes was 2, is 1" in line
 
 
-def breaks_the_second_once() -> None:
-    """One process meets a loss that is no number, after its fifth step."""
+def breaks_the_second() -> None:
+    """One process meets a loss that is no number: after two steps, and thrice after its fifth."""
     real, done = StyleTraining.losses, []
 
     def losses(self, content):
         losses = real(self, content)
         parts = losses.parts
-        if self.ranks.rank == 1 and self.global_step >= 5 and not done:
+        if self.ranks.rank == 1 and self.global_step in (2, 5, 6, 7) and len(done) < 4:
             done.append(self.global_step)
             broken = {**parts.terms, "style": parts.terms["style"] * float("nan")}
             parts = parts.with_numbers([parts.total * float("nan"), *broken.values(),
@@ -171,11 +171,12 @@ def test_all_go_back_where_one_has_gone_astray(forkserver, alone_args, photos, t
     arguments = [*alone_args, "--batch-size", "1", "--log-dir", str(tmp_path / "logs"),
                  "--output", str(tmp_path / "x.ckpt")]  # fmt: skip
     arguments[arguments.index("20")] = "14"
-    run = Run(forkserver, tmp_path / "logs", arguments, breaks_the_second_once)
+    run = Run(forkserver, tmp_path / "logs", arguments, breaks_the_second)
     assert run.ended() == [0, 0], run.said()
     first, second = run.said()
     assert first.count("going back to the weights of step") == 1
-    assert "the style loss is not a finite number" in first
+    assert "step 3: the style loss is not a finite number; such steps are left out" in first
+    assert "step 8: the style loss is not a finite number; going back" in first
     # Whichever process met it.
     (listed,) = (tmp_path / "logs").rglob("bad_files.txt")
     assert "photo03.jpg: not a readable picture" in listed.read_text()

@@ -21,7 +21,7 @@ from fastnst.training.base.bank import Bank
 from fastnst.training.base.styles import style_pictures
 from fastnst.training.budget import WARMUP_STEPS, Budget, style_share
 from fastnst.training.data.dataset import PhotoDataset
-from fastnst.training.optimizer import build_optimizer
+from fastnst.training.optimizer import build_optimizer, clip_gradients
 from fastnst.training.plan import IMAGE_SIZE
 from fastnst.training.record.describe import loss_options, versions
 from fastnst.training.setup import choose_precision
@@ -149,7 +149,7 @@ class _Sitting:
         # Styles that this step didn't show have no gradient, and Adam leaves them alone.
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
-        torch.nn.utils.clip_grad_norm_(self.bank.parameters(), self.settings.gradient_clip)
+        clip_gradients(self.bank.parameters(), self.settings.gradient_clip)
         self.optimizer.step()
         self.step += 1
         return float(losses.parts.total.detach())

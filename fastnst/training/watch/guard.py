@@ -26,15 +26,18 @@ SPIKE = 10.0
 # Share of a picture's values at the ends of 0..1 that makes it black or posterized, unless the
 # style is nearly so itself, as drawings on white paper are.
 SATURATED = 0.95
-# Steps in a row with a spike or a saturated picture: one photograph alone may have either.
+# Steps in a row with a spike, a saturated picture, or no finite numbers: one photograph alone may
+# have any of these, and comes again.
 PATIENCE = 3
 
 
 class Guard(StyleCallback):
-    """Watches for losses that are no numbers, spikes, and black or saturated pictures.
+    """Watches for losses and gradients that are no numbers, spikes, black or saturated pictures.
 
     Goes back to the last good weights and optimizer state, at a lower rate, and says so; the fourth
-    time it stops the run with TrainingError, which names the step and the term.
+    time it stops the run with TrainingError, which names the step and the term. A step that was
+    left out, since its numbers were not finite, has done nothing that could be taken back: the
+    first is told.
     """
 
     def __init__(self, notify: Notify, style_saturation: float = 0.0) -> None:
@@ -44,6 +47,7 @@ class Guard(StyleCallback):
         self._totals: deque[float] = deque(maxlen=50)
         self._snapshots: deque[tuple[int, dict[str, Any], dict[str, Any]]] = deque(maxlen=2)
         self._strikes = 0
+        self._told = False
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run has to know."""
@@ -57,44 +61,56 @@ class Guard(StyleCallback):
         self._take_snapshot(trainer, module)
 
     def after_step(self, trainer: pl.Trainer, module: StyleTraining) -> None:
-        trouble = self._trouble(module)
-        if trouble is None:
-            if trainer.global_step % SNAPSHOT_EVERY == 0 and not self._strikes:
-                self._take_snapshot(trainer, module)
-            return
-        # Lightning counts a step whose loss was no number as well, though it changes nothing.
+        broken = self._broken(module)
+        trouble = broken or self._unusual(module)
+        self._strikes = self._strikes + 1 if trouble else 0
+        # Lightning counts a step that was left out as well, though it changes nothing.
         step = trainer.global_step
-        if self.rollbacks == MAX_ROLLBACKS:
-            error = TrainingError(
-                f"step {step}: {trouble}, after {MAX_ROLLBACKS} rollbacks; the last checkpoint is "
-                "kept; try a lower --learning-rate or --style-weight"
-            )
-            raise module.ranks.common(error)
-        self._roll_back(trainer, module, f"step {step}: {trouble}")
+        if trouble is None:
+            if step % SNAPSHOT_EVERY == 0:
+                self._take_snapshot(trainer, module)
+        elif self._strikes >= PATIENCE or not _finite(module):
+            self._go_back(trainer, module, f"step {step}: {trouble}")
+        elif broken and not self._told:
+            self._told = True
+            self.notify(f"step {step}: {broken}; such steps are left out")
 
-    def _trouble(self, module: StyleTraining) -> str | None:
-        """What is wrong with the step just taken, in words."""
-        parts = module.latest
-        assert parts is not None
-        broken = parts.broken_terms()
+    def _broken(self, module: StyleTraining) -> str | None:
+        """What kept the last step from being taken, in words."""
+        assert module.latest is not None
+        broken = module.latest.broken_terms()
         if broken:
             return f"the {' and '.join(broken)} loss is not a finite number"
+        return None if module.moved else "the gradient is not a finite number"
+
+    def _unusual(self, module: StyleTraining) -> str | None:
+        """What is wrong with the step just taken, in words, where it is no single photograph's."""
+        parts = module.latest
+        assert parts is not None
         total = float(parts.total)
         usual = statistics.median(self._totals) if self._totals else total
-        found = None
         if total > SPIKE * usual and len(self._totals) >= 10:
             terms = parts.weighted()
             worst = max(terms, key=lambda name: float(terms[name]))
-            found = f"the loss is {total:.3g}, usually {usual:.3g}, most of it the {worst} term"
-        elif module.saturation > self.saturated:
-            found = f"{module.saturation:.0%} of the picture is black or white"
-        self._strikes = self._strikes + 1 if found else 0
-        if not found:
-            self._totals.append(total)
-        return found if self._strikes >= PATIENCE else None
+            return f"the loss is {total:.3g}, usually {usual:.3g}, most of it the {worst} term"
+        if module.saturation > self.saturated:
+            return f"{module.saturation:.0%} of the picture is black or white"
+        self._totals.append(total)
+        return None
+
+    def _go_back(self, trainer: pl.Trainer, module: StyleTraining, why: str) -> None:
+        """Raises TrainingError where that has not helped often enough."""
+        if self.rollbacks < MAX_ROLLBACKS:
+            self._roll_back(trainer, module, why)
+            return
+        error = TrainingError(
+            f"{why}, after {MAX_ROLLBACKS} rollbacks; the last checkpoint is "
+            "kept; try a lower --learning-rate or --style-weight"
+        )
+        raise module.ranks.common(error)
 
     def _take_snapshot(self, trainer: pl.Trainer, module: StyleTraining) -> None:
-        if not all(bool(torch.isfinite(p).all()) for p in module.network.parameters()):
+        if not _finite(module):
             return
         self._snapshots.append(
             (
@@ -116,3 +132,7 @@ class Guard(StyleCallback):
             f"{why}; going back to the weights of step {step} at {module.rate_factor:g} times "
             f"the learning rate ({self.rollbacks} of {MAX_ROLLBACKS})"
         )
+
+
+def _finite(module: StyleTraining) -> bool:
+    return all(bool(torch.isfinite(p).all()) for p in module.network.parameters())
