@@ -71,6 +71,8 @@ class Meter(StyleCallback):
         if trainer.logger is not None and (step == 1 or step % self.log_every == 0):
             scalars = {
                 **scalars_of(latest),
+                "loss/total": at_full_weight(latest, module.config.style_weight),
+                "loss/total_at_todays_weight": float(latest.total),
                 "loss/instability": float(module.instability),
                 "loss/spectrum": float(module.apart),
                 "learning_rate": module.learning_rate,
@@ -88,6 +90,14 @@ class Meter(StyleCallback):
         # The first step prepares kernels and memory; it stands in only until there is another.
         share = 1.0 if self._counted <= 2 else max(0.05, 1 / (self._counted - 1))
         return self._seconds + (seconds - self._seconds) * share
+
+
+def at_full_weight(parts: LossParts, style_weight: float) -> float:
+    """A step's loss with the style's whole weight, of which a run begins with a part: a curve that
+    falls while the weight rises, and can be held against the losses on held-out photographs.
+    """
+    missing = style_weight - parts.weights["style"]
+    return float(parts.total) + missing * float(parts.terms["style"])
 
 
 def scalars_of(parts: LossParts) -> dict[str, float]:
