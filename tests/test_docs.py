@@ -46,6 +46,8 @@ def test_advice_names_what_an_index_has_and_never_fastnst_itself():
             wanted = [need.split(">")[0] for need in needs]
             assert shlex.split(parts.install(name)) == ["pip", "install", *wanted]
     assert set(parts.EXTRAS) == set(extras) - {"dev", "lab"}
+    rows = re.findall(r"^\|.*\| `(.+)` \| `(\w+)` \|$", (ROOT / "README.md").read_text(), re.M)
+    assert {extra: packages for packages, extra in rows} == parts.EXTRAS
     folders = ("fastnst", "scripts", "docs", "checkpoints")
     files = [file for folder in folders for file in (ROOT / folder).rglob("*") if file.is_file()]
     texts = [*ROOT.glob("*.md"), *(file for file in files if file.suffix in TEXTS)]

@@ -91,6 +91,15 @@ def test_what_needs_more_says_in_a_line_what_to_install(installed, tmp_path, arg
     assert told.endswith("then 'pip install .' in a copy of fastnst's repository")
 
 
+def test_the_styles_are_listed_and_shown(installed, tmp_path):
+    done = python(
+        installed, "-m", "fastnst", "styles", "--sheet", "a.png", "--size", "24", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Katsushika Hokusai" in done.stdout
+    assert (tmp_path / "a.png").exists()
+
+
 def test_the_wheel_is_small_and_has_every_style(installed):
     (wheel,) = (installed / "dist").glob("*.whl")
     assert wheel.stat().st_size < 25e6

@@ -20,6 +20,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from training_runs import train
 
 from fastnst.errors import EXIT_DONE
+from fastnst.training.budget import RAMP_START
 
 # Seconds that a busy machine may take to show a run.
 PATIENCE = 100
@@ -68,6 +69,23 @@ def ask(address: str, plugin: str, **query: str):
         f"{address}data/plugin/{plugin}?{urllib.parse.urlencode(query)}"
     ) as found:
         return json.load(found)
+
+
+def test_the_loss_is_that_of_the_whole_style_weight_and_falls_while_the_weight_rises(run_folder):
+    found: dict[str, dict[int, float]] = {}
+    for event in events(run_folder):
+        for value in event.summary.value:
+            if value.tag.startswith("loss/"):
+                number = value.tensor.float_val[0] if value.tensor.float_val else value.simple_value
+                found.setdefault(value.tag, {})[event.step] = number
+    total, today = found["loss/total_at_full_weight"], found["loss/total"]
+    first, last = min(total), max(total)
+    # The first step has a fiftieth of the weight, 8, the last the whole of it.
+    assert total[first] - today[first] == pytest.approx(
+        8 * (1 - RAMP_START) * found["loss/style"][first], rel=0.1
+    )
+    assert total[last] == pytest.approx(today[last], rel=1e-5)
+    assert total[last] < total[first]
 
 
 def test_steps_never_fall_within_a_tag(run_folder):

@@ -50,7 +50,7 @@ from fastnst.training.plan import Plan, make_plan, time_step
 from fastnst.training.ranks import Clock
 from fastnst.training.record.logs import run_logger
 from fastnst.training.watch import guard, held_out
-from fastnst.training.watch.held_out import is_panel_step
+from fastnst.training.watch.held_out import PANEL, is_panel_step
 
 
 def test_training_lowers_the_loss_and_says_so(photos, style, tmp_path, capsys):
@@ -73,7 +73,7 @@ def test_training_lowers_the_loss_and_says_so(photos, style, tmp_path, capsys):
         "held_out/total", "held_out/style",
     }  # fmt: skip
     assert expected <= set(tags["scalars"])
-    assert [event.step for event in events.Images("panel")] == [0, 10, 20, 24]
+    assert [event.step for event in events.Images(PANEL)] == [0, 10, 20, 24]
     assert any("configuration" in tag for tag in tags["tensors"])
     assert events.PluginTagToContent("hparams")
     held_out = [event.value for event in events.Scalars("held_out/total")]

@@ -71,6 +71,7 @@ class Meter(StyleCallback):
         if trainer.logger is not None and (step == 1 or step % self.log_every == 0):
             scalars = {
                 **scalars_of(latest),
+                "loss/total_at_full_weight": at_full_weight(latest, module.config.style_weight),
                 "learning_rate": module.learning_rate,
                 "speed/images_per_second": speed,
                 "speed/data_wait_seconds": self._waited,
@@ -86,6 +87,14 @@ class Meter(StyleCallback):
         # The first step prepares kernels and memory; it stands in only until there is another.
         share = 1.0 if self._counted <= 2 else max(0.05, 1 / (self._counted - 1))
         return self._seconds + (seconds - self._seconds) * share
+
+
+def at_full_weight(parts: LossParts, style_weight: float) -> float:
+    """A step's loss with the style's whole weight, of which a run begins with a part: a curve that
+    falls while the weight rises, and can be held against the losses on held-out photographs.
+    """
+    missing = style_weight - parts.weights["style"]
+    return float(parts.total) + missing * float(parts.terms["style"])
 
 
 def scalars_of(parts: LossParts) -> dict[str, float]:

@@ -23,6 +23,8 @@ from fastnst.training.watch.style_callback import StyleCallback
 # Side of the held-out crops at most: a size at which pictures are looked at. Twice the training
 # crops' side where that is less, so that tiny runs stay quick.
 PANEL_SIZE = 256
+# What TensorBoard calls it.
+PANEL = "photograph, painted, style"
 # Checks of the held-out loss along a run, unless they would take more than this share of it.
 CHECKS = 20
 MAX_SHARE = 0.03
@@ -89,7 +91,7 @@ class HeldOut:
 
 
 class Panel(StyleCallback):
-    """Logs the panel content | stylized | style, after 0, 10, 20, 50, 100, 200, 500, ... steps.
+    """Logs the panel photograph | painted | style, after 0, 10, 20, 50, 100, 200, 500, ... steps.
 
     style: (1, 3, H, W), 0..1.
     """
@@ -117,7 +119,7 @@ class Panel(StyleCallback):
             image for pair in zip(self.held_out.images, stylized, strict=True)
             for image in (*pair, self.style[0])
         ]  # fmt: skip
-        trainer.logger.experiment.add_image("panel", make_grid(rows, nrow=3), trainer.global_step)
+        trainer.logger.experiment.add_image(PANEL, make_grid(rows, nrow=3), trainer.global_step)
         trainer.logger.experiment.flush()
 
 
