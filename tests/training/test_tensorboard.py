@@ -80,9 +80,9 @@ def test_the_loss_is_that_of_the_whole_style_weight_and_falls_while_the_weight_r
                 found.setdefault(value.tag, {})[event.step] = number
     total, today = found["loss/total_at_full_weight"], found["loss/total"]
     first, last = min(total), max(total)
-    # The first step has a fiftieth of the weight, 8, the last the whole of it.
+    # The first step has a fiftieth of the weight, 12, the last the whole of it.
     assert total[first] - today[first] == pytest.approx(
-        8 * (1 - RAMP_START) * found["loss/style"][first], rel=0.1
+        12 * (1 - RAMP_START) * found["loss/style"][first], rel=0.1
     )
     assert total[last] == pytest.approx(today[last], rel=1e-5)
     assert total[last] < total[first]
