@@ -6,15 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import make_model, make_picture, together, with_a_skip
+from helpers import make_model, make_picture, together
 from PIL import Image
 
 import fastnst
-from fastnst.checkpoint.contents import load_checkpoint
 from fastnst.checkpoint.mixing import Part
 from fastnst.checkpoint.shipped import photograph_model, shipped_models
 from fastnst.engines.openvino_graph import installed
-from fastnst.stylize import stylizer
 from fastnst.stylize.effects import Effects
 from fastnst.stylize.file_options import FileOptions
 from fastnst.stylize.strength import POWER, Weaker
@@ -116,33 +114,6 @@ def test_a_style_that_started_elsewhere_is_blended(tmp_path):
     whole = np.asarray(paint(photo)).astype(float)
     expected = (np.asarray(photo) + whole) / 2
     assert np.abs(np.asarray(paint(photo, strength=0.5)) - expected).max() <= 0.5
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("size", [0, 0.2])
-def test_a_style_with_a_skip_is_painted_weaker_by_a_photographs_without(size, engine, tmp_path):
-    style = with_a_skip(shipped_models()["wave"], tmp_path / "wave.ckpt", size)
-    photo, plain = make_picture(90, 70), photograph_model("fast")
-    assert "skip" not in load_checkpoint(plain).info["network"]["options"]
-    found = np.asarray(fastnst.load(style, "cpu", engine)(photo, strength=0.5)).astype(float)
-    share = 1 - 0.5**POWER
-    between = np.asarray(fastnst.load(style, "cpu", engine, {plain: share})(photo)).astype(float)
-    lacking = np.asarray(photo) - np.asarray(fastnst.load(plain, "cpu", engine)(photo)).astype(
-        float
-    )
-    assert np.abs(found - (between + share * lacking).clip(0, 255)).max() <= 1.5
-    without = np.asarray(fastnst.load("wave", "cpu", engine)(photo, strength=0.5)).astype(float)
-    assert (np.abs(found - without).mean() > 1) == (size > 0)
-
-
-def test_a_style_without_a_skip_is_painted_weaker_by_a_photographs_with_one(tmp_path, monkeypatch):
-    photo = make_picture(90, 70)
-    expected = np.asarray(fastnst.load("wave", "cpu")(photo, strength=0.5)).astype(float)
-    path = with_a_skip(photograph_model("fast"), tmp_path / "photograph-fast.ckpt", 0)
-    monkeypatch.setattr(stylizer, "photograph_model", lambda kind: path)
-    wave = fastnst.load("wave", "cpu")
-    assert wave.stylizer._weaker is not None
-    assert np.abs(np.asarray(wave(photo, strength=0.5)) - expected).max() <= 1
 
 
 def test_in_strips_it_is_the_same(tmp_path):
