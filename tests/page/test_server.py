@@ -162,8 +162,8 @@ def test_the_list_of_styles_is_true(styles, files):
         assert thumbnail.std() > 20
 
 
-def test_every_shipped_style_has_a_name_in_words_that_the_readme_knows():
-    told = (ROOT / "checkpoints" / "README.md").read_text()
+def test_every_shipped_style_has_a_name_in_words_that_the_one_list_knows():
+    told = (ROOT / "checkpoints" / "styles.toml").read_text()
     assert set(PAINTINGS) == set(shipped_models())
     for _, painter in PAINTINGS.values():
         assert painter in told
